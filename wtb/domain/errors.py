@@ -1,0 +1,195 @@
+"""Every refusal and failure WTB raises, in one tree.
+
+::
+
+    WtbError
+     ├─ InvalidRequest                  the caller can mend it
+     │   ├─ InvalidState                a graph's input doesn't fit its schema, or can't be stored
+     │   │   └─ UnserializableValue     names the node and the channel
+     │   ├─ InvalidAnswer               an answer that fits no waiting interrupt
+     │   ├─ InvalidCursor
+     │   ├─ InvalidSettings
+     │   └─ InvalidGraph                not something that can be run
+     ├─ NotFound
+     │   ├─ ExecutionNotFound
+     │   ├─ CheckpointNotFound
+     │   ├─ WorkflowNotFound            no graph is known under the workflow's name
+     │   └─ GraphNotFound               ``module:attribute`` or ``langgraph.json`` leads nowhere
+     ├─ Conflict                        true when asked, no longer true when done
+     │   ├─ VersionConflict             another writer was first; nothing was written
+     │   ├─ ExecutionExists
+     │   ├─ NotResumable                the execution's status doesn't allow it
+     │   └─ ExecutionTaken              another process runs the execution
+     ├─ StoreError
+     │   ├─ StoreUnavailable            can't be opened or reached, is locked, or has no room; nothing was lost
+     │   ├─ NotAStore                   the file isn't a WTB database, or is damaged
+     │   ├─ StoreTooNew                 written by a later WTB
+     │   ├─ UnknownEvent                an event type or version this WTB can't read
+     │   └─ ValueMissing                an event names a value that isn't stored
+     └─ ExecutionFailedError            raised by ``RunResult.raise_for_status()``
+
+Each error carries ``hint``: one line that says what to do.
+"""
+
+from typing import ClassVar
+
+
+class WtbError(Exception):
+    """Root of the tree.
+
+    ``code`` is the error's stable name in every interface; ``hint`` is one line
+    that says what to do about it.
+    """
+
+    code: ClassVar[str] = "error"
+    hint: str = ""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint or type(self).hint
+
+
+class InvalidRequest(WtbError):
+    code = "invalid-request"
+
+
+class InvalidState(InvalidRequest):
+    code = "invalid-state"
+    hint = "Give a state that fits the graph's input schema."
+
+
+class UnserializableValue(InvalidState):
+    """A value that can't be stored; ``node`` wrote it to ``channel``."""
+
+    code = "unserializable-value"
+    hint = "Keep plain data, dataclasses, pydantic models or LangChain messages in the state."
+
+    def __init__(self, *, node: str, channel: str, kind: str, reason: str) -> None:
+        super().__init__(f"node {node!r} wrote a {kind} to channel {channel!r} that can't be stored: {reason}")
+        self.node = node
+        self.channel = channel
+
+
+class InvalidAnswer(InvalidRequest):
+    code = "invalid-answer"
+    hint = "Answer with answer=…, or with answers={interrupt_id: …} when several wait."
+
+
+class InvalidCursor(InvalidRequest):
+    code = "invalid-cursor"
+    hint = "Use the next_cursor of the page before, with the same filters."
+
+
+class InvalidSettings(InvalidRequest):
+    code = "invalid-settings"
+    hint = "See docs/settings.md for every setting and its values."
+
+
+class InvalidGraph(InvalidRequest):
+    code = "invalid-graph"
+    hint = "Give a StateGraph or what its compile() returns."
+
+
+class NotFound(WtbError):
+    code = "not-found"
+
+
+class ExecutionNotFound(NotFound):
+    code = "execution-not-found"
+    hint = "`wtb list` shows the executions in this store."
+
+    def __init__(self, execution: str) -> None:
+        super().__init__(f"there is no execution {execution!r} in this store")
+
+
+class CheckpointNotFound(NotFound):
+    code = "checkpoint-not-found"
+    hint = "`wtb checkpoints ID` shows an execution's checkpoints."
+
+    def __init__(self, execution: str, checkpoint: str | None) -> None:
+        what = f"checkpoint {checkpoint!r}" if checkpoint else "checkpoint"
+        super().__init__(f"execution {execution!r} has no {what}")
+
+
+class WorkflowNotFound(NotFound):
+    code = "workflow-not-found"
+    hint = "Register its graph: bench.register(graph, workflow=…), --graph on the CLI, or langgraph.json."
+
+    def __init__(self, workflow: str) -> None:
+        super().__init__(f"no graph is known for workflow {workflow!r}")
+
+
+class GraphNotFound(NotFound):
+    code = "graph-not-found"
+    hint = "Name it as module:attribute, path/to/file.py:attribute, or by its id in langgraph.json."
+
+
+class Conflict(WtbError):
+    code = "conflict"
+
+
+class VersionConflict(Conflict):
+    code = "version-conflict"
+    hint = "Read again and decide again; nothing was written."
+
+    def __init__(self, stream: str, expected: int) -> None:
+        super().__init__(f"stream {stream!r} is no longer at version {expected}")
+
+
+class ExecutionExists(Conflict):
+    code = "execution-exists"
+    hint = "Choose another execution_id, or leave it out."
+
+    def __init__(self, execution: str) -> None:
+        super().__init__(f"execution {execution!r} exists already")
+
+
+class NotResumable(Conflict):
+    code = "not-resumable"
+    hint = "Only an execution that waits for an answer or was paused can be resumed."
+
+    def __init__(self, execution: str, status: str) -> None:
+        super().__init__(f"execution {execution!r} can't be resumed: it is {status}")
+        self.status = status
+
+
+class ExecutionTaken(Conflict):
+    code = "execution-taken"
+    hint = "Another process runs it; wait for it, or recover it once that process is gone."
+
+    def __init__(self, execution: str, worker: str) -> None:
+        super().__init__(f"execution {execution!r} is being run by worker {worker}")
+
+
+class StoreError(WtbError):
+    code = "store-error"
+
+
+class StoreUnavailable(StoreError):
+    code = "store-unavailable"
+    hint = "Check that the database can be reached and written, and that the disk has room; then run `wtb recover`."
+
+
+class NotAStore(StoreError):
+    code = "not-a-store"
+    hint = "Point --db at a WTB database, or at a path where a new one may be made."
+
+
+class StoreTooNew(StoreError):
+    code = "store-too-new"
+    hint = "Upgrade wtb."
+
+
+class UnknownEvent(StoreError):
+    code = "unknown-event"
+    hint = "Upgrade wtb: a later version wrote this event."
+
+
+class ValueMissing(StoreError):
+    code = "value-missing"
+    hint = "The store is damaged, or the value was erased."
+
+
+class ExecutionFailedError(WtbError):
+    code = "execution-failed"
+    hint = "`wtb show ID` tells where; mend the node and run again."
