@@ -1,0 +1,1 @@
+"""The event store: facts in, recorded events out, in SQLite or Postgres."""

@@ -1,0 +1,109 @@
+"""Events to bytes and back, every version of them, for ever.
+
+A stored event is three lines: the chain digest (64 hexadecimal characters), a
+header (time, actor, cause, trace context) and the fact, the last two as JSON
+without line breaks. Its topic is ``Type@schema``.
+
+When a fact's shape changes, raise its number in `SCHEMAS` and add an upcaster
+from the old shape; a test holds one stored example of each.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, get_args
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from wtb.domain.errors import NotAStore, UnknownEvent
+from wtb.domain.event_log import Origin, Recorded
+from wtb.domain.execution import ExecutionFact, Fact, LifecycleFact, NodeFact, RecordFact
+from wtb.domain.identifiers import Position, StreamName, Version
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+SCHEMAS: dict[str, int] = {}
+"""Current schema number of each fact that has changed since its first shape, 1."""
+
+UPCASTERS: dict[tuple[str, int], Upcaster] = {}
+"""(type, old schema) → function from that shape to the next."""
+
+
+def _classes(union: object) -> dict[str, type[ExecutionFact]]:
+    return {cls.__name__: cls for cls in get_args(union)}
+
+
+FACTS: dict[str, type[ExecutionFact]] = _classes(LifecycleFact) | _classes(NodeFact) | _classes(RecordFact)
+LIFECYCLE = frozenset(_classes(LifecycleFact))
+
+_ENCODERS = {
+    cls: (f"{name}@{SCHEMAS.get(name, 1)}", cls.__pydantic_serializer__.to_json) for name, cls in FACTS.items()
+}
+
+
+class Decoder(NamedTuple):
+    name: str
+    read: Callable[[bytes], ExecutionFact]
+
+
+def origin_header(origin: Origin) -> bytes:
+    """The part of the header that all events of one origin share."""
+    shared = {"by": origin.actor, "cause": origin.cause, "trace": origin.trace}
+    return json.dumps({k: v for k, v in shared.items() if v is not None}, separators=(",", ":")).encode()[1:]
+
+
+def encode(fact: Fact, time_us: int, origin: bytes) -> tuple[str, bytes]:
+    """A fact's topic, and its header and body as stored after the chain line."""
+    topic, to_json = _ENCODERS[type(fact)]  # type: ignore[index]
+    return topic, b'{"t":%d,%b\n%b' % (time_us, origin, to_json(fact))
+
+
+def topics(types: Iterable[str]) -> list[str]:
+    """Every stored topic of the named fact types."""
+    return [f"{name}@{schema}" for name in types for schema in range(1, SCHEMAS.get(name, 1) + 1)]
+
+
+_decoders: dict[str, Decoder] = {}
+
+
+def _decoder(topic: str) -> Decoder:
+    name, _, number = topic.partition("@")
+    fact = FACTS.get(name)
+    current = SCHEMAS.get(name, 1)
+    if fact is None or not number.isdigit() or int(number) > current:
+        raise UnknownEvent(f"this wtb can't read events of type {topic!r}")
+    if int(number) == current:
+        return Decoder(name, fact.__pydantic_validator__.validate_json)
+
+    def upcast(body: bytes) -> ExecutionFact:
+        shape = from_json(body)
+        for schema in range(int(number), current):
+            shape = UPCASTERS[name, schema](shape)
+        return fact.model_validate(shape)
+
+    return Decoder(name, upcast)
+
+
+def decode(position: int, stream: str, version: int, topic: str, state: bytes) -> Recorded:
+    """The envelope of a stored event. Raises `UnknownEvent`, or `NotAStore` when the bytes are damaged."""
+    decoder = _decoders.get(topic)
+    if decoder is None:
+        decoder = _decoders[topic] = _decoder(topic)
+    try:
+        chain, header, body = state.split(b"\n", 2)
+        head = from_json(header)
+        fact = decoder.read(body)
+        return Recorded(
+            Position(position),
+            StreamName(stream),
+            Version(version),
+            decoder.name,
+            fact,
+            head["t"],
+            head["by"],
+            head.get("cause"),
+            head.get("trace"),
+            chain.decode(),
+        )
+    except (ValueError, KeyError, ValidationError) as damage:
+        raise NotAStore(f"event {position} ({topic}) can't be read: {damage}") from damage

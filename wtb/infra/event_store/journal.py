@@ -1,0 +1,228 @@
+"""What one execution has to say, kept in order until it is durable; many journals commit together.
+
+A note is cheap and only queues. A commit makes everything noted so far durable,
+in one transaction with whatever other journals wait at that moment. So a
+superstep's end, its checkpoint and the next node's start cost one transaction,
+and fifty executions at once hardly more than one.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from wtb.domain.errors import VersionConflict, WtbError
+from wtb.domain.event_log import Append, Appended, Origin, Recorded, StreamHead, Value, recorded
+from wtb.domain.execution import ExecutionFact
+from wtb.domain.identifiers import Digest, Position, StreamName
+from wtb.infra.event_store.store import EventStore
+from wtb.infra.event_store.values import ValueWriter
+
+REBASES = 20
+"""How often an append may find that others were first before it gives up."""
+
+Admit = Callable[[Sequence[Recorded]], None]
+"""Looks at what others added to the stream meanwhile; raises when this writer must stop."""
+
+Told = Callable[[Sequence[Recorded]], None]
+"""Hears of events once they are durable."""
+
+
+class Journal:
+    """One stream's unwritten facts. Safe to share between threads."""
+
+    def __init__(
+        self,
+        stream: StreamName,
+        head: StreamHead,
+        origin: Origin,
+        *,
+        admit: Admit | None = None,
+        told: Told | None = None,
+    ) -> None:
+        self.stream = stream
+        self.head = head
+        self.origin = origin
+        self.writer = ValueWriter()
+        self.position = Position(0)
+        """The position of the last event that is durable."""
+        self.failure: WtbError | None = None
+        """Why this journal can't be written any more; every later commit raises it."""
+        self._admit = admit
+        self._told = told
+        self._lock = threading.Lock()
+        self._facts: list[ExecutionFact] = []
+        self._times: list[int] = []
+        self._values: dict[Digest, Value] = {}
+
+    def note(self, fact: ExecutionFact, values: dict[Digest, Value] | None = None) -> None:
+        """Queue a fact, with values it names."""
+        now = time.time_ns() // 1000
+        with self._lock:
+            self._facts.append(fact)
+            self._times.append(now)
+            if values:
+                self._values.update(values)
+
+    def value(self, value: Any, serde: SerializerProtocol) -> Digest:
+        """Name a value and queue what must be stored for it. Raises what the serializer raises."""
+        values: dict[Digest, Value] = {}
+        digest = self.writer.write(value, serde, values)
+        if values:
+            with self._lock:
+                self._values.update(values)
+        return digest
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._facts)
+
+    def take(self) -> Append | None:
+        """What is queued, as one append; the queue is empty after. For the committer."""
+        with self._lock:
+            if not self._facts:
+                return None
+            append = Append(self.stream, self.head, self._facts, self._times, self.origin, self._values)
+            self._facts, self._times, self._values = [], [], {}
+        return append
+
+    def done(self, append: Append, appended: Appended) -> None:
+        """Hear that an append is durable. For the committer."""
+        self.head = appended.head
+        self.position = appended.positions[-1]
+        if self._told is not None:
+            self._told(recorded(append, appended))
+
+    def failed(self, failure: WtbError) -> None:
+        """Hear that an append can never be made. For the committer."""
+        self.failure = failure
+        self.writer.forget()
+
+    def rebase(self, added: Sequence[Recorded]) -> None:
+        """Go on after what others added, or raise. For the committer."""
+        if self._admit is not None:
+            self._admit(added)
+        self.head = StreamHead(added[-1].version, added[-1].chain)
+
+
+class Committer:
+    """Makes journals durable, as many as wait at a time in one transaction."""
+
+    def __init__(self, store: EventStore, *, inline: bool) -> None:
+        """``inline`` lets the event loop's own thread commit: for stores whose commit doesn't wait for a disk or a server."""
+        self.store = store
+        self._inline = inline
+        self._waiting: dict[Journal, None] = {}
+        self._mutex = threading.Lock()
+        self._leading = threading.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loops: dict[asyncio.AbstractEventLoop, dict[Journal, list[asyncio.Future[None]]]] = {}
+        self._thread: ThreadPoolExecutor | None = None
+
+    def commit(self, journal: Journal) -> None:
+        """Return once everything noted is durable; raises `StoreError` or `Conflict` when it can't be."""
+        with self._mutex:
+            self._waiting[journal] = None
+        # Whoever gets the lock commits for all who wait; the others then find nothing left to do.
+        with self._leading:
+            with self._mutex:
+                batch, self._waiting = self._waiting, {}
+            if batch:
+                self._write(batch)
+        if journal.failure is not None:
+            raise journal.failure
+
+    async def acommit(self, journal: Journal) -> None:
+        """`commit` for coroutines: those of one loop that ask in the same turn share a transaction."""
+        loop = asyncio.get_running_loop()
+        asking = self._loops.get(loop)
+        if asking is None:
+            asking = self._loops[loop] = {}
+            if self._inline:
+                loop.call_soon(self._commit_turn, loop)
+            else:
+                task = loop.create_task(self._commit_turns(loop))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        future: asyncio.Future[None] = loop.create_future()
+        asking.setdefault(journal, []).append(future)
+        await future
+        if journal.failure is not None:
+            raise journal.failure
+
+    def _commit_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        asking = self._loops.pop(loop)
+        try:
+            with self._leading:
+                self._write(asking)
+        finally:
+            _wake(asking)
+
+    async def _commit_turns(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "wtb-commit")
+        # One turn for the others to ask too; while a commit is under way, more gather for the next.
+        await asyncio.sleep(0)
+        while asking := self._loops[loop]:
+            self._loops[loop] = {}
+            try:
+                await loop.run_in_executor(self._thread, self._write_alone, asking)
+            finally:
+                _wake(asking)
+        del self._loops[loop]
+
+    def _write_alone(self, journals: Iterable[Journal]) -> None:
+        with self._leading:
+            self._write(journals)
+
+    def _write(self, journals: Iterable[Journal]) -> None:
+        taken = [(j, append) for j in journals if j.failure is None and (append := j.take()) is not None]
+        if not taken:
+            return
+        if len(taken) > 1:
+            try:
+                done = self.store.append([append for _, append in taken])
+            except VersionConflict:
+                pass  # one of them; find out which, one at a time
+            except WtbError as failure:
+                for journal, _ in taken:
+                    journal.failed(failure)
+                return
+            else:
+                for (journal, append), appended in zip(taken, done, strict=True):
+                    journal.done(append, appended)
+                return
+        for journal, append in taken:
+            try:
+                journal.done(*self._write_one(journal, append))
+            except WtbError as failure:
+                journal.failed(failure)
+
+    def _write_one(self, journal: Journal, append: Append) -> tuple[Append, Appended]:
+        for _ in range(REBASES):
+            try:
+                return append, self.store.append([append])[0]
+            except VersionConflict:
+                added = self.store.read(append.stream, after=append.head.version)
+                if not added:
+                    continue
+                journal.rebase(added)
+                append = Append(
+                    append.stream, journal.head, append.facts, append.times_us, append.origin, append.values
+                )
+        raise VersionConflict(append.stream, append.head.version)
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._thread.shutdown()
+
+
+def _wake(asking: dict[Journal, list[asyncio.Future[None]]]) -> None:
+    for futures in asking.values():
+        for future in futures:
+            if not future.done():
+                future.set_result(None)

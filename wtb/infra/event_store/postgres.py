@@ -1,0 +1,231 @@
+"""The event store's tables in Postgres, on the `eventsourcing` library's recorder.
+
+The library's ``enable_db_functions`` stays off: with it a reader tailing the log
+missed events, because it inserts without the table lock that makes positions
+become visible in order.
+"""
+
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import psycopg
+from eventsourcing import postgres as library
+from eventsourcing.persistence import PersistenceError, StoredEvent
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import tuple_row
+from psycopg.sql import SQL
+
+from wtb.domain.errors import NotAStore, StoreTooNew, StoreUnavailable
+from wtb.domain.event_log import Value
+from wtb.domain.identifiers import Digest
+from wtb.infra.event_store.compaction import compact
+from wtb.infra.event_store.index import IndexEntry
+from wtb.infra.event_store.recorder import SCHEMA, Row, row_of
+
+EVENTS = "wtb_events"
+LISTEN_SECONDS = 0.2
+
+_TABLES = [
+    """CREATE TABLE IF NOT EXISTS wtb_index (
+        stream text COLLATE "C" NOT NULL, scope text COLLATE "C" NOT NULL,
+        namespace text COLLATE "C" NOT NULL, key text COLLATE "C" NOT NULL, version bigint NOT NULL,
+        PRIMARY KEY (stream, namespace, key, scope, version))""",
+    'CREATE TABLE IF NOT EXISTS wtb_values (digest text COLLATE "C" PRIMARY KEY, kind text NOT NULL, data bytea NOT NULL)',
+    "CREATE TABLE IF NOT EXISTS wtb_meta (name text PRIMARY KEY, value text NOT NULL)",
+    f"INSERT INTO wtb_meta VALUES ('schema', '{SCHEMA}') ON CONFLICT DO NOTHING",
+]
+
+_COLUMNS = "notification_id, originator_id, originator_version, topic, state"
+
+
+class _Datastore(library.PostgresDatastore):
+    def __init__(self, url: str, synchronous: str) -> None:
+        known = conninfo_to_dict(url)
+        super().__init__(
+            dbname=str(known.pop("dbname", "postgres")),
+            host=str(known.pop("host", "")),
+            port=str(known.pop("port", "")) or "5432",
+            user=str(known.pop("user", "")),
+            password=str(known.pop("password", "")),
+            pool_size=2,
+            max_overflow=30,
+            originator_id_type="text",
+        )
+        commit = "on" if synchronous == "FULL" else "off"
+        # search_path is part of the URL's options when a schema of one's own is wanted.
+        options = f"{known.pop('options', '')} -c synchronous_commit={commit}".strip()
+        self.pool.kwargs.update(known, options=options)
+        self.schema = _schema_of(options)
+
+
+def _schema_of(options: str) -> str:
+    _, found, rest = options.partition("search_path=")
+    return rest.split()[0].split(",")[0] if found else "public"
+
+
+class PostgresRecorder(library.PostgresApplicationRecorder):
+    """Implements `wtb.infra.event_store.recorder.Recorder` on one Postgres schema."""
+
+    def __init__(self, url: str, synchronous: Literal["NORMAL", "FULL"] = "NORMAL") -> None:
+        try:
+            datastore = _Datastore(url, synchronous)
+            super().__init__(datastore, events_table_name=EVENTS)
+            self._refuse_newer()
+            self.create_table()
+            with self.datastore.transaction(commit=True) as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('wtb tables'))")
+                for statement in _TABLES:
+                    cursor.execute(SQL(statement))
+        except (PersistenceError, psycopg.Error, OSError) as error:
+            raise StoreUnavailable(f"can't open the Postgres store: {error}") from error
+        self._appended = threading.Condition()
+        self._listener: threading.Thread | None = None
+        self._closed = threading.Event()
+
+    def _refuse_newer(self) -> None:
+        if self._select("SELECT to_regclass('wtb_meta')")[0][0] is None:
+            return
+        schema = self._select("SELECT value FROM wtb_meta WHERE name='schema'")
+        if schema and int(schema[0][0]) > SCHEMA:
+            raise StoreTooNew(f"the store has schema {schema[0][0]}; this wtb knows up to {SCHEMA}")
+        if not schema:
+            raise NotAStore("the table wtb_meta holds no schema number")
+
+    def _insert_events(
+        self,
+        curs: Any,
+        stored_events: Sequence[StoredEvent],
+        *,
+        values: Mapping[Digest, Value] | None = None,
+        index: Sequence[IndexEntry] = (),
+        forget: Sequence[tuple[str, str, str, str]] = (),
+        **_: Any,
+    ) -> None:
+        # Before the library takes the table lock, so that other writers' values go in at the same time.
+        if values:
+            curs.executemany(
+                "INSERT INTO wtb_values VALUES (%s,%s,%s) ON CONFLICT DO NOTHING",
+                [(d, v.kind, v.data) for d, v in values.items()],
+            )
+        if index:
+            curs.executemany(
+                "INSERT INTO wtb_index VALUES (%s,%s,%s,%s,%s) ON CONFLICT DO NOTHING", [tuple(e) for e in index]
+            )
+        for stream, scope, namespace, key in forget:
+            statement, params = "DELETE FROM wtb_index WHERE stream=%s AND scope=%s", [stream, scope]
+            if namespace != "*":
+                statement, params = statement + " AND namespace=%s", [*params, namespace]
+            if key != "*":
+                statement, params = statement + " AND key=%s", [*params, key]
+            curs.execute(statement, params)
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        small = [replace(event, state=compact(event.state)) for event in stored_events]
+        positions = super().insert_events(small, **kwargs)
+        with self._appended:
+            self._appended.notify_all()
+        return positions
+
+    def _select(self, statement: str, params: Sequence[Any] = ()) -> list[Any]:
+        with self.datastore.get_connection() as connection, connection.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute(SQL(statement), params, prepare=True)
+            return cursor.fetchall()
+
+    def tail(self, stream: str) -> Row | None:
+        rows = self._select(
+            f"SELECT {_COLUMNS} FROM {EVENTS} WHERE originator_id=%s ORDER BY originator_version DESC LIMIT 1",
+            (stream,),
+        )
+        return row_of(rows[0]) if rows else None
+
+    def read_stream(self, stream: str, after: int, limit: int | None) -> list[Row]:
+        rows = self._select(
+            f"SELECT {_COLUMNS} FROM {EVENTS} WHERE originator_id=%s AND originator_version>%s "
+            "ORDER BY originator_version LIMIT %s",
+            (stream, after, limit),
+        )
+        return [row_of(row) for row in rows]
+
+    def read_log(self, after: int, limit: int, topics: Sequence[str], stream: str | None) -> list[Row]:
+        statement, params = f"SELECT {_COLUMNS} FROM {EVENTS} WHERE notification_id>%s", [after]
+        if stream is not None:
+            statement, params = statement + " AND originator_id=%s", [*params, stream]
+        if topics:
+            statement, params = statement + " AND topic = ANY(%s)", [*params, list(topics)]
+        order = "originator_version" if stream is not None else "notification_id"
+        return [row_of(row) for row in self._select(f"{statement} ORDER BY {order} LIMIT %s", [*params, limit])]
+
+    def last_position(self) -> int:
+        return int(self._select(f"SELECT MAX(notification_id) FROM {EVENTS}")[0][0] or 0)
+
+    def find(
+        self,
+        stream: str | None,
+        scope: str,
+        *,
+        namespace: str | None = None,
+        key: str | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> list[tuple[str, Row]]:
+        statement = (
+            f"SELECT i.namespace, {_COLUMNS} FROM wtb_index i JOIN {EVENTS} e "
+            "ON e.originator_id=i.stream AND e.originator_version=i.version WHERE i.scope=%s"
+        )
+        params: list[Any] = [scope]
+        for condition, value in (
+            ("i.stream=%s", stream),
+            ("i.namespace=%s", namespace),
+            ("i.key=%s", key),
+            ("i.key<%s", before),
+        ):
+            if value is not None:
+                statement, params = f"{statement} AND {condition}", [*params, value]
+        direction = "DESC" if newest_first else "ASC"
+        statement += f" ORDER BY i.key {direction}, i.version {direction} LIMIT %s"
+        return [(row[0], row_of(row[1:])) for row in self._select(statement, [*params, limit])]
+
+    def read_values(self, digests: Collection[Digest]) -> dict[Digest, Value]:
+        rows = self._select("SELECT digest, kind, data FROM wtb_values WHERE digest = ANY(%s)", [list(digests)])
+        return {row[0]: Value(row[1], bytes(row[2])) for row in rows}
+
+    def wait(self, after: int, seconds: float) -> bool:
+        self._listen()
+        deadline = time.monotonic() + seconds
+        while self.last_position() <= after:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            with self._appended:
+                self._appended.wait(min(left, LISTEN_SECONDS))
+        return True
+
+    def _listen(self) -> None:
+        """Be told of other processes' appends from now on."""
+        with self._appended:
+            if self._listener is None:
+                self._listener = threading.Thread(target=self._hear, name="wtb-listen", daemon=True)
+                self._listener.start()
+
+    def _hear(self) -> None:
+        while not self._closed.is_set():
+            try:
+                with self.datastore.get_connection() as connection:
+                    connection.execute(SQL(f"LISTEN {self.channel_name}"))
+                    while not self._closed.is_set():
+                        for _ in connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                            with self._appended:
+                                self._appended.notify_all()
+            except PersistenceError:
+                # The server went away; `wait` still polls, and this thread listens again when it is back.
+                self._closed.wait(LISTEN_SECONDS)
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._listener is not None:
+            self._listener.join()
+        self.datastore.close()

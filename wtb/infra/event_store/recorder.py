@@ -1,0 +1,78 @@
+"""What both databases' recorders offer the event store beyond the library's own."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from eventsourcing.persistence import StoredEvent
+
+from wtb.domain.event_log import Value
+from wtb.domain.identifiers import Digest
+from wtb.infra.event_store.compaction import expand
+from wtb.infra.event_store.index import IndexEntry
+
+SCHEMA = 1
+"""Number of the tables' layout; a store with a higher one was written by a later WTB."""
+
+
+class Row(NamedTuple):
+    """A stored event as it lies in the table."""
+
+    position: int
+    stream: str
+    version: int
+    topic: str
+    state: bytes
+
+
+class Recorder(Protocol):
+    """The tables of events, values and index, written in one transaction."""
+
+    def insert_events(
+        self,
+        stored_events: Sequence[StoredEvent],
+        *,
+        values: Mapping[Digest, Value],
+        index: Sequence[IndexEntry],
+        forget: Sequence[tuple[str, str, str, str]],
+    ) -> Sequence[int] | None:
+        """Write events, their values and their index entries, and take ``forget`` out of the index; all or none.
+
+        Returns the events' positions. ``forget`` holds (stream, scope,
+        namespace, key); "*" stands for any namespace or key.
+        """
+        ...
+
+    def tail(self, stream: str) -> Row | None:
+        """A stream's last event."""
+        ...
+
+    def read_stream(self, stream: str, after: int, limit: int | None) -> list[Row]: ...
+
+    def read_log(self, after: int, limit: int, topics: Sequence[str], stream: str | None) -> list[Row]: ...
+
+    def last_position(self) -> int: ...
+
+    def find(
+        self,
+        stream: str | None,
+        scope: str,
+        *,
+        namespace: str | None = None,
+        key: str | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> list[tuple[str, Row]]:
+        """Indexed events as (namespace, row), by key and version; ``before`` bounds the key from above."""
+        ...
+
+    def read_values(self, digests: Collection[Digest]) -> dict[Digest, Value]: ...
+
+    def wait(self, after: int, seconds: float) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+def row_of(columns: Sequence[Any]) -> Row:
+    """A stored event from its columns as the drivers hand them out."""
+    return Row(columns[0], columns[1], columns[2], columns[3], expand(bytes(columns[4])))
