@@ -1,0 +1,1 @@
+"""LangGraph as the engine: the checkpointer, the node shell, and where graphs are found."""

@@ -1,0 +1,81 @@
+"""Graphs as WTB runs them: accepted, given shells, checked for what they need."""
+
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import Any
+
+from langgraph.graph import StateGraph
+from pydantic import BaseModel, ValidationError
+
+from wtb.domain.errors import InvalidGraph, InvalidState
+from wtb.infra.langgraph.checkpointer import EventSourcedSaver
+from wtb.infra.langgraph.internals import Pregel, RunnableCallable, RunnableSeq, allowlist, walk
+from wtb.infra.langgraph.node_shell import Shells
+from wtb.infra.langgraph.versioning import graph_version
+
+Graph = Pregel[Any, Any, Any, Any]
+
+
+class RunnableGraph:
+    """A graph ready to be recorded."""
+
+    def __init__(self, graph: Graph, saver: EventSourcedSaver) -> None:
+        self.saver = saver.with_allowlist(allowlist(graph))
+        self.graph: Graph = Shells(saver.recording, saver.serde).on(graph, self.saver)
+        self.version = graph_version(graph)
+        self.async_only = any(_is_async_only(node.bound) for _, node in walk(graph))
+        self.has_breakpoints = bool(graph.interrupt_before_nodes or graph.interrupt_after_nodes)
+        self._source = graph
+
+    def check_input(self, state: Any) -> None:
+        """Raise `InvalidState` when the graph could make nothing of this input."""
+        schema = getattr(getattr(self._source, "builder", None), "input_schema", None)
+        if schema is None:
+            return
+        if isinstance(schema, type) and issubclass(schema, BaseModel):
+            try:
+                schema.model_validate(state)
+            except ValidationError as misfit:
+                raise InvalidState(
+                    f"the initial state doesn't fit {schema.__name__}: {_first_line(misfit)}"
+                ) from misfit
+            return
+        if is_dataclass(schema) and isinstance(state, schema):
+            return
+        keys = getattr(schema, "__annotations__", None)
+        if not isinstance(state, Mapping):
+            if keys:
+                raise InvalidState(f"the initial state must be a mapping of channels, not {type(state).__name__}")
+            return
+        accepted = set(self._source.channels) & set(_all_annotations(schema))
+        if accepted and (unknown := sorted(str(key) for key in state if key not in accepted)):
+            raise InvalidState(f"the graph has no channel {unknown[0]!r}; it has {', '.join(sorted(accepted))}")
+        if accepted and not state:
+            raise InvalidState(f"the initial state is empty; the graph has {', '.join(sorted(accepted))}")
+
+
+def _all_annotations(schema: Any) -> set[str]:
+    return {name for cls in getattr(schema, "__mro__", (schema,)) for name in getattr(cls, "__annotations__", {})}
+
+
+def _first_line(misfit: ValidationError) -> str:
+    first = misfit.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
+
+
+def compiled(graph: object) -> Graph:
+    """The compiled graph of what a user gave. Raises `InvalidGraph`."""
+    if isinstance(graph, Pregel):
+        return graph
+    if isinstance(graph, StateGraph):
+        try:
+            return graph.compile()
+        except ValueError as flaw:
+            raise InvalidGraph(f"the graph doesn't compile: {flaw}") from flaw
+    raise InvalidGraph(f"{type(graph).__name__} is not a graph")
+
+
+def _is_async_only(runnable: Any) -> bool:
+    if isinstance(runnable, RunnableSeq):
+        return any(_is_async_only(step) for step in runnable.steps)
+    return isinstance(runnable, RunnableCallable) and runnable.func is None

@@ -1,0 +1,90 @@
+"""All that WTB uses of LangGraph's private parts, in one place (langgraph 1.2).
+
+An upgrade of LangGraph is checked here first; golden tests hold what it means.
+"""
+
+from collections.abc import Iterator, MutableSequence
+from typing import Any
+
+from langgraph._internal._constants import (
+    CONF,
+    CONFIG_KEY_RUNTIME,
+    CONFIG_KEY_SEND,
+    ERROR,
+    ERROR_SOURCE_NODE,
+    INTERRUPT,
+    NO_WRITES,
+    NULL_TASK_ID,
+    RESUME,
+)
+from langgraph._internal._runnable import RunnableCallable, RunnableSeq
+from langgraph._internal._serde import build_serde_allowlist
+from langgraph.channels import DeltaChannel
+from langgraph.constants import START
+from langgraph.pregel import Pregel
+from langgraph.pregel._algo import task_path_str
+from langgraph.pregel._messages import ensure_message_ids
+from langgraph.pregel._read import PregelNode
+
+__all__ = [
+    "CONF",
+    "CONFIG_KEY_RUNTIME",
+    "CONFIG_KEY_SEND",
+    "CONTROL_WRITES",
+    "ERROR",
+    "ERROR_SOURCE_NODE",
+    "INTERRUPT",
+    "NO_WRITES",
+    "NULL_TASK_ID",
+    "RESUME",
+    "START",
+    "DeltaChannel",
+    "Pregel",
+    "PregelNode",
+    "RunnableCallable",
+    "RunnableSeq",
+    "allowlist",
+    "ensure_message_ids",
+    "subgraph_of",
+    "task_path_str",
+    "walk",
+]
+
+CONTROL_WRITES = frozenset((ERROR, ERROR_SOURCE_NODE, INTERRUPT, RESUME))
+"""Channels that tell what happened to a task rather than what it produced."""
+
+Writes = MutableSequence[tuple[str, Any]]
+
+
+def subgraph_of(node: PregelNode) -> Pregel[Any, Any, Any, Any] | None:
+    """The graph a node is, if it is one."""
+    return node.bound if isinstance(node.bound, Pregel) else None
+
+
+def walk(graph: Pregel[Any, Any, Any, Any], path: str = "") -> Iterator[tuple[str, PregelNode]]:
+    """Every node of a graph and of the graphs that are its nodes, under its path such as ``sub/node``."""
+    for name, node in graph.nodes.items():
+        yield path + name, node
+        subgraph = subgraph_of(node)
+        if subgraph is not None:
+            yield from walk(subgraph, f"{path}{name}/")
+
+
+def allowlist(graph: Pregel[Any, Any, Any, Any]) -> set[tuple[str, ...]]:
+    """The types that a graph's own schemas say its state may hold; nothing else is built when state is read."""
+    types = build_serde_allowlist(schemas=_schemas(graph), channels=dict(graph.channels))
+    for node in graph.nodes.values():
+        subgraph = subgraph_of(node)
+        if subgraph is not None:
+            types |= allowlist(subgraph)
+    return types
+
+
+def _schemas(graph: Pregel[Any, Any, Any, Any]) -> list[type[Any]]:
+    builder = getattr(graph, "builder", None)
+    if builder is None:
+        return []
+    schemas = [builder.state_schema, builder.input_schema, builder.output_schema, builder.context_schema]
+    schemas += [node.input_schema for node in builder.nodes.values()]
+    schemas += [branch.input_schema for branches in builder.branches.values() for branch in branches.values()]
+    return [schema for schema in schemas if schema is not None]

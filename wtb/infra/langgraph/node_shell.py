@@ -1,0 +1,208 @@
+"""The shell around every node: it records what the node does and changes nothing it does.
+
+A graph is never changed: a copy of it runs, whose nodes carry shells. The copy
+goes down into graphs that are nodes themselves. Graphs that a node's own code
+invokes are recorded by their checkpoints alone.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from time import perf_counter_ns
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
+
+from wtb.domain.identifiers import CheckpointId, Namespace, TaskId
+from wtb.infra.langgraph.internals import (
+    CONF,
+    CONFIG_KEY_RUNTIME,
+    CONFIG_KEY_SEND,
+    INTERRUPT,
+    NO_WRITES,
+    RESUME,
+    START,
+    Pregel,
+    PregelNode,
+    RunnableSeq,
+    ensure_message_ids,
+    subgraph_of,
+    task_path_str,
+)
+from wtb.infra.langgraph.recording import Attempt, Recording
+
+Graph = Pregel[Any, Any, Any, Any]
+FindRecording = Callable[[str], Recording]
+"""Thread id to the recording of it that is under way."""
+
+
+class Shells:
+    """Puts shells on graphs."""
+
+    def __init__(self, recording_of: FindRecording, serde: SerializerProtocol) -> None:
+        self._recording_of = recording_of
+        self._serde = serde
+
+    def on(self, graph: Graph, saver: BaseCheckpointSaver[Any]) -> Graph:
+        """A copy of the graph whose nodes are recorded and whose checkpoints go to ``saver``."""
+        return self._copy(graph).copy({"checkpointer": saver})
+
+    def _copy(self, graph: Graph) -> Graph:
+        nodes = {
+            name: node if name == START else self._shelled(name, node, graph) for name, node in graph.nodes.items()
+        }
+        return graph.copy({"nodes": nodes})
+
+    def _shelled(self, name: str, node: PregelNode, graph: Graph) -> PregelNode:
+        attributes = {k: v for k, v in node.__dict__.items() if k not in ("flat_writers", "node", "input_cache_key")}
+        subgraph = subgraph_of(node)
+        if subgraph is not None:
+            attributes["bound"] = shelled = self._copy(subgraph)
+            attributes["subgraphs"] = [shelled if known is subgraph else known for known in node.subgraphs]
+        return ShelledNode(name, graph, self._recording_of, self._serde, attributes)
+
+
+class ShelledNode(PregelNode):
+    """A node whose executable part is wrapped in a `Shell`; all else is the node's own."""
+
+    def __init__(
+        self,
+        name: str,
+        graph: Graph,
+        recording_of: FindRecording,
+        serde: SerializerProtocol,
+        attributes: dict[str, Any],
+    ) -> None:
+        super().__init__(**attributes)
+        inner = super().node
+        self._shell = None if inner is None else Shell(name, inner, graph.channels, recording_of, serde)
+
+    @property
+    def node(self) -> Runnable[Any, Any] | None:  # type: ignore[override]
+        return self._shell
+
+    def copy(self, update: dict[str, Any]) -> PregelNode:
+        raise NotImplementedError("shells go on last")
+
+
+class Shell(RunnableSeq):
+    """Runs a node's executable part and records start, end, failure and interrupt.
+
+    A `RunnableSeq` in name, so that LangGraph looks into its steps (for native
+    async support, for subgraphs) as it would without the shell.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        inner: Runnable[Any, Any],
+        channels: Any,
+        recording_of: FindRecording,
+        serde: SerializerProtocol,
+    ) -> None:
+        self.steps = inner.steps if isinstance(inner, RunnableSeq) else [inner]
+        self.name = name
+        self.trace_policy = None
+        self._inner = inner
+        self._channels = channels
+        self._recording_of = recording_of
+        self._serde = serde
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        assert config is not None
+        recording, attempt = self._begin(config)
+        recording.commit()
+        began = perf_counter_ns()
+        try:
+            output = self._inner.invoke(input, config, **kwargs)
+        except BaseException as error:
+            if self._stopped(recording, attempt, began, error, config):
+                recording.commit()
+            raise
+        if self._completed(recording, attempt, began, config):
+            recording.commit()
+        return output
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        assert config is not None
+        recording, attempt = self._begin(config)
+        await recording.acommit()
+        began = perf_counter_ns()
+        try:
+            output = await self._inner.ainvoke(input, config, **kwargs)
+        except BaseException as error:
+            if self._stopped(recording, attempt, began, error, config):
+                await recording.acommit()
+            raise
+        if self._completed(recording, attempt, began, config):
+            await recording.acommit()
+        return output
+
+    async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:
+        assert config is not None
+        recording, attempt = self._begin(config)
+        await recording.acommit()
+        began = perf_counter_ns()
+        try:
+            async for chunk in self._inner.astream(input, config, **kwargs):
+                yield chunk
+        except BaseException as error:
+            if self._stopped(recording, attempt, began, error, config):
+                await recording.acommit()
+            raise
+        if self._completed(recording, attempt, began, config):
+            await recording.acommit()
+
+    def _begin(self, config: RunnableConfig) -> tuple[Recording, Attempt]:
+        info = config[CONF][CONFIG_KEY_RUNTIME].execution_info
+        metadata = config["metadata"]
+        attempt = Attempt(
+            node=metadata["langgraph_node"],
+            task=TaskId(info.task_id),
+            namespace=Namespace(info.checkpoint_ns.rpartition("|")[0]),
+            checkpoint=CheckpointId(info.checkpoint_id),
+            step=metadata["langgraph_step"],
+            attempt=info.node_attempt,
+            path=task_path_str(metadata["langgraph_path"]),
+        )
+        recording = self._recording_of(info.thread_id)
+        recording.note_start(attempt)
+        return recording, attempt
+
+    def _completed(self, recording: Recording, attempt: Attempt, began: int, config: RunnableConfig) -> bool:
+        duration = (perf_counter_ns() - began) // 1000
+        written = _writes(config)
+        try:
+            ensure_message_ids(self._channels, written)
+            return recording.note_completion(attempt, duration, written or [(NO_WRITES, None)], self._serde)
+        except Exception as error:
+            recording.note_failure(attempt, duration, error, self._serde)
+            raise
+
+    def _stopped(
+        self, recording: Recording, attempt: Attempt, began: int, error: BaseException, config: RunnableConfig
+    ) -> bool:
+        duration = (perf_counter_ns() - began) // 1000
+        if isinstance(error, GraphInterrupt):
+            interrupts = error.args[0] if error.args else ()
+            answered = [write for write in _writes(config) if write[0] == RESUME]
+            asked = [(INTERRUPT, interrupts)] if interrupts else []
+            return recording.note_interrupt(attempt, duration, interrupts, [*asked, *answered], self._serde)
+        if isinstance(error, ParentCommand):
+            return recording.note_departure(attempt, duration)
+        if isinstance(error, GraphBubbleUp):
+            return False
+        return recording.note_failure(attempt, duration, error, self._serde)
+
+
+def _writes(config: RunnableConfig) -> Any:
+    """The task's own queue of writes, as far as it has got."""
+    send = config[CONF][CONFIG_KEY_SEND]
+    queue = getattr(send, "__self__", None)
+    if queue is None:
+        # A TimeoutPolicy guards the queue's `extend` in a closure.
+        queue = next(
+            cell.cell_contents for cell in send.__closure__ if hasattr(cell.cell_contents, "__self__")
+        ).__self__
+    return queue

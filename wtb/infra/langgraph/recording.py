@@ -1,0 +1,219 @@
+"""One execution as it is being recorded by this process: its journal, and what LangGraph is at work on."""
+
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.types import Interrupt
+
+from wtb.domain.errors import UnserializableValue, WtbError
+from wtb.domain.execution import (
+    Failure,
+    NodeCompleted,
+    NodeFailed,
+    NodeInterrupted,
+    NodeStarted,
+    Write,
+)
+from wtb.domain.identifiers import CheckpointId, Digest, Namespace, TaskId
+from wtb.infra.event_store.journal import Committer, Journal
+
+Channels = Mapping[str, tuple[str | int | float, Digest | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at one node's work, as LangGraph describes it."""
+
+    node: str
+    task: TaskId
+    namespace: Namespace
+    checkpoint: CheckpointId
+    step: int
+    attempt: int
+    path: str
+    variant: str | None = None
+
+
+class Recording:
+    """Notes what happens in one execution; decides what must be durable at once.
+
+    A start is durable before its node runs. An end waits for the next commit
+    when it is the last of its superstep, since the next start or the end of the
+    execution follows at once; while siblings still run it is committed right
+    away, so that it is never lost to their length.
+    """
+
+    def __init__(self, journal: Journal, committer: Committer, *, engine: bool, fresh: bool) -> None:
+        """``engine``: nodes run in shells, which say when to commit. ``fresh``: the stream was empty when this began."""
+        self.journal = journal
+        self.committer = committer
+        self.engine = engine
+        self.fresh = fresh
+        self.channels: dict[Namespace, tuple[CheckpointId, Channels]] = {}
+        """Each namespace's newest checkpoint and the digests of its values."""
+        self.interrupts: list[Interrupt] = []
+        """What the outermost graph's nodes asked, in this stretch."""
+        self._failures: dict[TaskId, tuple[BaseException, Attempt]] = {}
+        self._lock = threading.Lock()
+        self._running: dict[CheckpointId, set[TaskId]] = {}
+        self._ended: dict[TaskId, CheckpointId] = {}
+
+    # --- a node's attempt -----------------------------------------------------------------------
+
+    def note_start(self, attempt: Attempt) -> None:
+        with self._lock:
+            self._running.setdefault(attempt.checkpoint, set()).add(attempt.task)
+            self._ended.pop(attempt.task, None)
+        self.journal.note(
+            NodeStarted(
+                node=attempt.node,
+                task=attempt.task,
+                namespace=attempt.namespace,
+                checkpoint=attempt.checkpoint,
+                step=attempt.step,
+                attempt=attempt.attempt,
+                path=attempt.path,
+                variant=attempt.variant,
+            )
+        )
+
+    def note_completion(
+        self, attempt: Attempt, duration_us: int, writes: Sequence[tuple[str, Any]], serde: SerializerProtocol
+    ) -> bool:
+        """Note a node's end with its writes; True when it must be committed at once.
+
+        Raises `UnserializableValue`, and then nothing is noted.
+        """
+        named = self.name_writes(attempt.node, writes, serde)
+        self.journal.note(
+            NodeCompleted(
+                node=attempt.node,
+                task=attempt.task,
+                namespace=attempt.namespace,
+                checkpoint=attempt.checkpoint,
+                attempt=attempt.attempt,
+                path=attempt.path,
+                duration_us=duration_us,
+                writes=named,
+            )
+        )
+        return self._end(attempt, covered=True)
+
+    def note_departure(self, attempt: Attempt, duration_us: int) -> bool:
+        """Note that a node ended its graph by a Command to the parent graph."""
+        self.journal.note(
+            NodeCompleted(
+                node=attempt.node,
+                task=attempt.task,
+                namespace=attempt.namespace,
+                checkpoint=attempt.checkpoint,
+                attempt=attempt.attempt,
+                path=attempt.path,
+                duration_us=duration_us,
+                writes=(),
+                left_graph=True,
+            )
+        )
+        return self._end(attempt, covered=False)
+
+    def note_interrupt(
+        self,
+        attempt: Attempt,
+        duration_us: int,
+        asked: Sequence[Interrupt],
+        writes: Sequence[tuple[str, Any]],
+        serde: SerializerProtocol,
+    ) -> bool:
+        """Note that a node asked something; a nested graph's questions are its node's too."""
+        if not attempt.namespace:
+            self.interrupts.extend(asked)
+        named = self.name_writes(attempt.node, writes, serde)
+        self.journal.note(
+            NodeInterrupted(
+                node=attempt.node,
+                task=attempt.task,
+                namespace=attempt.namespace,
+                checkpoint=attempt.checkpoint,
+                attempt=attempt.attempt,
+                path=attempt.path,
+                duration_us=duration_us,
+                questions=tuple(interrupt.id for interrupt in asked),
+                writes=named,
+            )
+        )
+        return self._end(attempt, covered=True)
+
+    def note_failure(self, attempt: Attempt, duration_us: int, error: BaseException, serde: SerializerProtocol) -> bool:
+        self._failures[attempt.task] = (error, attempt)
+        self.journal.note(
+            NodeFailed(
+                node=attempt.node,
+                task=attempt.task,
+                namespace=attempt.namespace,
+                checkpoint=attempt.checkpoint,
+                attempt=attempt.attempt,
+                duration_us=duration_us,
+                error=self.failure(error, serde),
+            )
+        )
+        return self._end(attempt, covered=False)
+
+    def failed_attempt(self, error: BaseException) -> Attempt | None:
+        """The innermost attempt that raised this very error."""
+        return next((attempt for raised, attempt in self._failures.values() if raised is error), None)
+
+    def _end(self, attempt: Attempt, *, covered: bool) -> bool:
+        with self._lock:
+            siblings = self._running.get(attempt.checkpoint, set())
+            siblings.discard(attempt.task)
+            if covered:
+                self._ended[attempt.task] = attempt.checkpoint
+                self._failures.pop(attempt.task, None)
+            return bool(siblings)
+
+    # --- what the checkpointer asks --------------------------------------------------------------
+
+    def covers(self, task: TaskId) -> bool:
+        """Whether a shell has noted this task's writes, so that LangGraph's copy of them is no news."""
+        return task in self._ended
+
+    def superseded(self, checkpoint: CheckpointId | None) -> None:
+        """A checkpoint has a child: its superstep is over."""
+        with self._lock:
+            if checkpoint is not None and self._running.pop(checkpoint, None) is not None:
+                self._ended = {task: of for task, of in self._ended.items() if of != checkpoint}
+
+    # --- values ----------------------------------------------------------------------------------
+
+    def name_writes(self, node: str, writes: Sequence[tuple[str, Any]], serde: SerializerProtocol) -> tuple[Write, ...]:
+        return tuple(
+            Write(channel=channel, value=self.name_value(node, channel, value, serde)) for channel, value in writes
+        )
+
+    def name_value(self, node: str, channel: str, value: Any, serde: SerializerProtocol) -> Digest:
+        """A value's digest, its bytes queued. Raises `UnserializableValue` with the node's name."""
+        try:
+            return self.journal.value(value, serde)
+        except WtbError:
+            raise
+        except Exception as reason:  # whatever a serializer raises: the node and channel are what helps
+            raise UnserializableValue(
+                node=node, channel=channel, kind=type(value).__name__, reason=str(reason)
+            ) from reason
+
+    def failure(self, error: BaseException, serde: SerializerProtocol) -> Failure:
+        """An error as a fact tells it."""
+        text = "".join(traceback.format_exception(error))
+        return Failure(type=type(error).__name__, message=str(error), traceback=self.journal.value(text, serde))
+
+    # --- durability ------------------------------------------------------------------------------
+
+    def commit(self) -> None:
+        self.committer.commit(self.journal)
+
+    async def acommit(self) -> None:
+        await self.committer.acommit(self.journal)

@@ -1,0 +1,28 @@
+"""The verbs: what people and programs call.
+
+::
+
+    from wtb.sdk import TestBench, WorkflowProject
+
+    project = WorkflowProject(name="my-workflow", db_path="./data/wtb.db", output_dir="./outputs")
+    with TestBench(project) as bench:
+        result = bench.run(graph, initial_state={"query": "hello"})
+"""
+
+from wtb.infra.langgraph.checkpointer import EventSourcedSaver
+from wtb.sdk.results import CustomStreamed, Interrupt, Recovery, RunError, RunResult, State, TokenStreamed
+from wtb.sdk.test_bench import TestBench
+from wtb.sdk.workflow_project import WorkflowProject
+
+__all__ = [
+    "CustomStreamed",
+    "EventSourcedSaver",
+    "Interrupt",
+    "Recovery",
+    "RunError",
+    "RunResult",
+    "State",
+    "TestBench",
+    "TokenStreamed",
+    "WorkflowProject",
+]

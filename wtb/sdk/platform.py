@@ -1,0 +1,57 @@
+"""Wires everything; the one place where the clock, new ids and the environment are read."""
+
+import getpass
+from dataclasses import dataclass
+from pathlib import Path
+
+from uuid_utils import uuid7
+
+from wtb.domain.event_log import Origin
+from wtb.domain.identifiers import ExecutionId
+from wtb.infra.event_store.presence import Presence, open_presence
+from wtb.infra.event_store.store import EventStore, Synchronous, open_store
+from wtb.infra.langgraph.checkpointer import EventSourcedSaver
+from wtb.infra.langgraph.serializer import strict_serializer
+from wtb.projections.database import engine_for
+from wtb.projections.projector import Projector
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """One process's hold on one store, and what stands on it."""
+
+    store: EventStore
+    presence: Presence
+    saver: EventSourcedSaver
+    projector: Projector
+    output_dir: Path
+    actor: str
+
+    def origin(self, *, cause: str | None = None, actor: str | None = None, trace: str | None = None) -> Origin:
+        return Origin(actor or self.actor, cause, trace)
+
+    def close(self) -> None:
+        self.projector.close()
+        self.saver.committer.close()
+        self.presence.close()
+        self.store.close()
+
+
+def open_platform(
+    location: str, output_dir: str | Path, *, actor: str | None = None, synchronous: Synchronous = "NORMAL"
+) -> Platform:
+    """Open a store and all that stands on it. Raises `StoreError`."""
+    store = open_store(location, synchronous)
+    return Platform(
+        store=store,
+        presence=open_presence(location),
+        saver=EventSourcedSaver(store, serde=strict_serializer()),
+        projector=Projector(store, engine_for(location, synchronous)),
+        output_dir=Path(output_dir).expanduser().absolute(),
+        actor=actor or getpass.getuser(),
+    )
+
+
+def new_execution_id() -> ExecutionId:
+    """A new id; later ones sort after earlier ones."""
+    return ExecutionId(str(uuid7()))

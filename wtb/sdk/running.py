@@ -1,0 +1,230 @@
+"""Driving LangGraph through one stretch of an execution, and telling how it ended."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from time import perf_counter_ns
+from typing import Any, TypeVar
+
+from langchain_core.runnables import RunnableConfig
+
+from wtb.domain.event_log import Recorded
+from wtb.domain.execution import (
+    ExecutionCancelled,
+    ExecutionCompleted,
+    ExecutionFailed,
+    ExecutionPaused,
+    Question,
+)
+from wtb.domain.identifiers import ExecutionId, Position, node_path
+from wtb.infra.langgraph.graphs import RunnableGraph
+from wtb.infra.langgraph.recording import Recording
+from wtb.sdk.platform import Platform
+from wtb.sdk.results import CustomStreamed, Interrupt, RunError, RunResult, TokenStreamed
+
+Progress = Recorded | TokenStreamed | CustomStreamed
+"""What shows while an execution runs: facts once they are durable, and what is streamed past the record."""
+
+Emit = Callable[[Progress], None]
+T = TypeVar("T")
+
+INTERRUPTS = "__interrupt__"
+"""LangGraph's key for interrupts in a graph's output."""
+
+STREAM_MODES = ["values", "messages", "custom"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run may be told beyond its graph and its input."""
+
+    config: RunnableConfig | None = None
+    """LangGraph's own: recursion_limit, callbacks, tags, max_concurrency, further configurable keys."""
+    context: Any = None
+    """LangGraph's runtime context."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One stretch of an execution, from where it begins to where it next stops."""
+
+    platform: Platform
+    execution: ExecutionId
+    workflow: str
+    graph: RunnableGraph
+    recording: Recording
+    input: Any
+    options: Options
+    emit: Emit | None = None
+    began_ns: int = 0
+
+
+def config_of(run: Run) -> RunnableConfig:
+    """LangGraph's config of the run; the execution's own folder stands in it, and exists."""
+    given: RunnableConfig = run.options.config or {}
+    folder = run.platform.output_dir / run.execution
+    folder.mkdir(parents=True, exist_ok=True)
+    configurable = {**given.get("configurable", {}), "thread_id": run.execution, "output_dir": str(folder)}
+    return {**given, "configurable": configurable}
+
+
+def drive(run: Run) -> RunResult:
+    """Run until the graph completes, pauses or fails.
+
+    A node's error is a result, not an exception; raises `StoreError` or
+    `Conflict` when the run can't be recorded any more.
+    """
+    if run.graph.async_only:
+        return _in_a_loop(lambda: adrive(run))
+    run.began_ns = perf_counter_ns()
+    try:
+        output = _invoke(run)
+        result = _concluded(run, output)
+    except Exception as error:
+        result = _failed(run, error)
+    except BaseException as stop:
+        _abandoned(run, stop)
+        raise
+    finally:
+        run.platform.saver.end(run.execution)
+    run.recording.commit()
+    return replace(result, position=run.recording.journal.position)
+
+
+async def adrive(run: Run) -> RunResult:
+    """`drive` on the running event loop."""
+    run.began_ns = perf_counter_ns()
+    try:
+        output = await _ainvoke(run)
+        result = _concluded(run, output)
+    except Exception as error:
+        result = _failed(run, error)
+    except BaseException as stop:
+        _abandoned(run, stop)
+        raise
+    finally:
+        run.platform.saver.end(run.execution)
+    await run.recording.acommit()
+    return replace(result, position=run.recording.journal.position)
+
+
+def _invoke(run: Run) -> Any:
+    graph, config, context = run.graph.graph, config_of(run), run.options.context
+    if run.emit is None:
+        return graph.invoke(run.input, config, context=context, durability="sync")
+    output: Any = None
+    for namespace, mode, chunk in graph.stream(
+        run.input, config, context=context, durability="sync", stream_mode=STREAM_MODES, subgraphs=True
+    ):
+        output = _streamed(run, run.emit, namespace, mode, chunk, output)
+    return output
+
+
+async def _ainvoke(run: Run) -> Any:
+    graph, config, context = run.graph.graph, config_of(run), run.options.context
+    if run.emit is None:
+        return await graph.ainvoke(run.input, config, context=context, durability="sync")
+    output: Any = None
+    async for namespace, mode, chunk in graph.astream(
+        run.input, config, context=context, durability="sync", stream_mode=STREAM_MODES, subgraphs=True
+    ):
+        output = _streamed(run, run.emit, namespace, mode, chunk, output)
+    return output
+
+
+def _streamed(run: Run, emit: Emit, namespace: tuple[str, ...], mode: str, chunk: Any, output: Any) -> Any:
+    """Pass a chunk on; returns the graph's output as far as it is known."""
+    if mode == "values":
+        return output if namespace else chunk
+    if mode == "messages":
+        message, metadata = chunk
+        emit(TokenStreamed(run.execution, metadata["langgraph_node"], message.text, message))
+    else:
+        emit(CustomStreamed(run.execution, chunk))
+    return output
+
+
+# --- how it ended: each notes the fact and gives the result, without its position yet ----------------
+
+
+def _concluded(run: Run, output: Any) -> RunResult:
+    interrupts = run.recording.interrupts
+    if interrupts:
+        questions = tuple(
+            Question(id=i.id, value=run.recording.name_value("(interrupt)", i.id, i.value, run.graph.saver.serde))
+            for i in interrupts
+        )
+        run.recording.journal.note(ExecutionPaused(reason="interrupt", questions=questions))
+    elif paused := run.graph.has_breakpoints and bool(run.graph.graph.get_state(config_of(run)).next):
+        run.recording.journal.note(ExecutionPaused(reason="breakpoint"))
+    else:
+        run.recording.journal.note(ExecutionCompleted(duration_us=_elapsed_us(run)))
+    state = dict(output) if isinstance(output, Mapping) else {"output": output}
+    state.pop(INTERRUPTS, None)
+    return RunResult(
+        execution_id=run.execution,
+        workflow=run.workflow,
+        status="paused" if interrupts or paused else "completed",
+        state=state,
+        interrupts=tuple(Interrupt(i.id, i.value) for i in interrupts),
+        error=None,
+        duration=timedelta(microseconds=_elapsed_us(run)),
+        position=Position(0),
+    )
+
+
+def _failed(run: Run, error: Exception) -> RunResult:
+    if run.recording.journal.failure is not None:
+        # The record is what failed, whatever LangGraph made of it.
+        raise run.recording.journal.failure from error
+    at = run.recording.failed_attempt(error)
+    node = node_path(at.namespace, at.node) if at is not None else None
+    failure = run.recording.failure(error, run.graph.saver.serde)
+    run.recording.journal.note(ExecutionFailed(duration_us=_elapsed_us(run), error=failure, node=node))
+    last = run.graph.graph.get_state(config_of(run)).values
+    return RunResult(
+        execution_id=run.execution,
+        workflow=run.workflow,
+        status="failed",
+        state=dict(last) if isinstance(last, Mapping) else {"output": last},
+        interrupts=(),
+        error=RunError(failure.type, failure.message, node, error),
+        duration=timedelta(microseconds=_elapsed_us(run)),
+        position=Position(0),
+    )
+
+
+def _abandoned(run: Run, stop: BaseException) -> None:
+    """Ctrl-C, or the task was cancelled: nobody waits for the execution any more."""
+    if run.recording.journal.failure is None:
+        run.recording.journal.note(ExecutionCancelled(reason=type(stop).__name__))
+        run.recording.commit()
+
+
+def _elapsed_us(run: Run) -> int:
+    return (perf_counter_ns() - run.began_ns) // 1000
+
+
+def _in_a_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine to its end, also where this thread's event loop is busy (a notebook's, say)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work())
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def other_thread() -> None:
+        try:
+            outcome.append(asyncio.run(work()))
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=other_thread, name="wtb-run")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]

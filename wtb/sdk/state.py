@@ -1,0 +1,50 @@
+"""States as checkpoints hold them."""
+
+from datetime import datetime
+from typing import cast
+
+from wtb.domain.errors import CheckpointNotFound
+from wtb.domain.execution import CheckpointSaved
+from wtb.domain.identifiers import ExecutionId, execution_stream
+from wtb.infra.event_store.index import CHECKPOINT_SCOPE
+from wtb.infra.langgraph.graphs import RunnableGraph
+from wtb.sdk.platform import Platform
+from wtb.sdk.results import State
+
+DELTA_COUNTERS = "counters_since_delta_snapshot"
+"""LangGraph's note in a checkpoint that some channel's value is to be rebuilt from writes."""
+
+
+def state_at(
+    platform: Platform, execution: ExecutionId, checkpoint: str | None, namespace: str, graph: RunnableGraph | None
+) -> State:
+    """The state at a checkpoint, or at the newest one of the namespace.
+
+    ``graph`` lets its own types be built, and delta channels be rebuilt; without
+    it both come as the plain data that was stored. Raises `CheckpointNotFound`.
+    """
+    found = platform.store.find(
+        execution_stream(execution),
+        CHECKPOINT_SCOPE,
+        namespace=namespace if checkpoint is None else None,
+        key=checkpoint,
+        newest_first=True,
+        limit=1,
+    )
+    if not found:
+        raise CheckpointNotFound(execution, checkpoint)
+    fact = cast("CheckpointSaved", found[0][1].fact)
+    saver = graph.saver if graph is not None else platform.saver
+    if graph is not None and DELTA_COUNTERS in fact.metadata and not fact.namespace:
+        configurable = {"thread_id": execution, "checkpoint_id": fact.checkpoint}
+        channels = dict(graph.graph.get_state({"configurable": configurable}).values)
+    else:
+        named = {c: digest for c, (_, digest) in fact.channels.items() if digest is not None and _is_users(c)}
+        loaded = saver.load(set(named.values()))
+        channels = {channel: loaded[digest] for channel, digest in named.items()}
+    return State(execution, fact.checkpoint, fact.step, datetime.fromisoformat(fact.created), channels)
+
+
+def _is_users(channel: str) -> bool:
+    """Whether a channel is the graph's own, not LangGraph's machinery."""
+    return not channel.startswith(("__", "branch:to:", "join:"))

@@ -1,0 +1,39 @@
+"""A project: where its executions are kept and what its workflow is called."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from wtb.domain.errors import InvalidRequest
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowProject:
+    """Names a workflow and the places of its data.
+
+    ``db_path`` is a file (made when missing) or a ``postgresql://`` URL.
+    Each execution gets the folder ``output_dir/<execution_id>``, which its nodes
+    find as ``config["configurable"]["output_dir"]``. ``actor`` is who is recorded
+    as having caused what is done through this project; the operating system's
+    user when None. ``synchronous`` says what an acknowledged event survives:
+    ``NORMAL`` a killed process, ``FULL`` a power cut too.
+    """
+
+    name: str
+    db_path: str | Path = "./data/wtb.db"
+    output_dir: str | Path = "./outputs"
+    actor: str | None = None
+    synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name or self.name != self.name.strip():
+            raise InvalidRequest(
+                f"{self.name!r} can't name a workflow", hint="Use a name without slashes or blanks around it."
+            )
+        if self.synchronous not in ("NORMAL", "FULL"):
+            raise InvalidRequest(f"synchronous can't be {self.synchronous!r}", hint="Use NORMAL or FULL.")
+
+    @property
+    def location(self) -> str:
+        """The store's location as `open_store` takes it."""
+        return str(self.db_path)

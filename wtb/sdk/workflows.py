@@ -1,0 +1,47 @@
+"""The graphs this process knows, by workflow name."""
+
+import threading
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from wtb.domain.errors import WorkflowNotFound
+from wtb.infra.langgraph.checkpointer import EventSourcedSaver
+from wtb.infra.langgraph.graphs import RunnableGraph, compiled
+
+UNNAMED = "LangGraph"
+"""What LangGraph calls a graph that was given no name."""
+
+
+class Workflows:
+    """Prepares graphs for running, each once, and remembers them by workflow."""
+
+    def __init__(self, saver: EventSourcedSaver, default_name: str) -> None:
+        self._saver = saver
+        self._default_name = default_name
+        self._prepared: WeakKeyDictionary[Any, RunnableGraph] = WeakKeyDictionary()
+        self._by_name: dict[str, RunnableGraph] = {}
+        self._lock = threading.Lock()
+
+    def register(self, graph: object, workflow: str | None) -> tuple[str, RunnableGraph]:
+        """The workflow's name and its runnable graph. Raises `InvalidGraph`.
+
+        Unnamed graphs go by the project's name.
+        """
+        ready = compiled(graph)
+        name = workflow or (ready.name if ready.name != UNNAMED else self._default_name)
+        with self._lock:
+            runnable = self._prepared.get(ready)
+            if runnable is None:
+                runnable = self._prepared[ready] = RunnableGraph(ready, self._saver)
+            self._by_name[name] = runnable
+        return name, runnable
+
+    def find(self, workflow: str) -> RunnableGraph:
+        """Raises `WorkflowNotFound`."""
+        found = self._by_name.get(workflow)
+        if found is None:
+            raise WorkflowNotFound(workflow)
+        return found
+
+    def get(self, workflow: str | None) -> RunnableGraph | None:
+        return self._by_name.get(workflow or "")
