@@ -1,0 +1,1 @@
+"""Example workflows that know nothing of WTB."""

@@ -1,0 +1,1 @@
+"""A support desk that triages e-mails: a plain LangGraph graph over plain text files."""
