@@ -6,7 +6,7 @@ from typing import Any, cast
 from langgraph.types import Command
 
 from wtb.domain import execution as domain
-from wtb.domain.errors import ExecutionExists, ExecutionTaken, InvalidAnswer
+from wtb.domain.errors import ExecutionExists, ExecutionTaken, InvalidAnswer, WtbError
 from wtb.domain.event_log import EMPTY_STREAM, Origin, Recorded, StreamHead
 from wtb.domain.execution import (
     ExecutionPaused,
@@ -55,7 +55,7 @@ def start(
         input=recording.name_value("(input)", "(input)", state, graph.saver.serde),
         worker=platform.presence.announce(),
     )
-    _begin(platform, execution, recording, domain.start(execution, domain.Unknown(), started))
+    _begin(platform, execution, recording, domain.start(execution, domain.Unknown(), started), durable=False)
     return Run(platform, execution, workflow, graph, recording, state, options, emit)
 
 
@@ -90,8 +90,7 @@ def resume(
         for interrupt, value in (answers or {}).items()
     }
     _begin(platform, execution, recording, domain.resume(execution, state, worker, named))
-    recording.commit()
-    command = Command(resume=dict(answers)) if answers else None
+    command: Command[Any] | None = Command(resume=dict(answers)) if answers else None
     return Run(platform, execution, state.started.workflow, graph, recording, command, options, emit)
 
 
@@ -117,9 +116,12 @@ def recover(
     graph = find_graph(state.started.workflow)
     recording = _recording(platform, execution, head, origin, emit)
     _begin(platform, execution, recording, facts)
-    recording.commit()
     run = Run(platform, execution, state.started.workflow, graph, recording, None, options, emit)
-    run.input = _what_was_left(run, state.started, events)
+    try:
+        run.input = _what_was_left(run, state.started, events)
+    except BaseException:
+        platform.saver.end(execution)
+        raise
     return run
 
 
@@ -173,10 +175,24 @@ def _each(emit: Emit) -> Callable[[Sequence[Recorded]], None]:
     return told
 
 
-def _begin(platform: Platform, execution: ExecutionId, recording: Recording, facts: Sequence[LifecycleFact]) -> None:
+def _begin(
+    platform: Platform,
+    execution: ExecutionId,
+    recording: Recording,
+    facts: Sequence[LifecycleFact],
+    *,
+    durable: bool = True,
+) -> None:
+    """Take the execution in this process and note why; ``durable`` before anything else happens."""
+    platform.saver.begin(execution, recording)
     for fact in facts:
         recording.journal.note(fact)
-    platform.saver.begin(execution, recording)
+    if durable:
+        try:
+            recording.commit()
+        except WtbError:
+            platform.saver.end(execution)
+            raise
 
 
 class _Claim:

@@ -1,9 +1,12 @@
 """Wires everything; the one place where the clock, new ids and the environment are read."""
 
 import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import Connection, Engine
 from uuid_utils import uuid7
 
 from wtb.domain.event_log import Origin
@@ -24,14 +27,22 @@ class Platform:
     presence: Presence
     saver: EventSourcedSaver
     projector: Projector
+    read_models: Engine
     output_dir: Path
     actor: str
 
     def origin(self, *, cause: str | None = None, actor: str | None = None, trace: str | None = None) -> Origin:
         return Origin(actor or self.actor, cause, trace)
 
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read models that hold all that was acknowledged before."""
+        self.projector.catch_up()
+        with self.read_models.connect() as connection:
+            yield connection
+
     def close(self) -> None:
-        self.projector.close()
+        self.read_models.dispose()
         self.saver.committer.close()
         self.presence.close()
         self.store.close()
@@ -42,11 +53,13 @@ def open_platform(
 ) -> Platform:
     """Open a store and all that stands on it. Raises `StoreError`."""
     store = open_store(location, synchronous)
+    read_models = engine_for(location, synchronous)
     return Platform(
         store=store,
         presence=open_presence(location),
         saver=EventSourcedSaver(store, serde=strict_serializer()),
-        projector=Projector(store, engine_for(location, synchronous)),
+        projector=Projector(store, read_models),
+        read_models=read_models,
         output_dir=Path(output_dir).expanduser().absolute(),
         actor=actor or getpass.getuser(),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import perf_counter_ns
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 
@@ -22,7 +22,7 @@ from wtb.domain.identifiers import ExecutionId, Position, node_path
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.langgraph.recording import Recording
 from wtb.sdk.platform import Platform
-from wtb.sdk.results import CustomStreamed, Interrupt, RunError, RunResult, TokenStreamed
+from wtb.sdk.results import CustomStreamed, Interrupt, RunError, RunResult, Status, TokenStreamed
 
 Progress = Recorded | TokenStreamed | CustomStreamed
 """What shows while an execution runs: facts once they are durable, and what is streamed past the record."""
@@ -33,7 +33,7 @@ T = TypeVar("T")
 INTERRUPTS = "__interrupt__"
 """LangGraph's key for interrupts in a graph's output."""
 
-STREAM_MODES = ["values", "messages", "custom"]
+STREAM_MODES: list[Literal["values", "messages", "custom"]] = ["values", "messages", "custom"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,34 +80,42 @@ def drive(run: Run) -> RunResult:
         return _in_a_loop(lambda: adrive(run))
     run.began_ns = perf_counter_ns()
     try:
-        output = _invoke(run)
-        result = _concluded(run, output)
-    except Exception as error:
-        result = _failed(run, error)
+        result = _outcome(run)
+        run.recording.commit()
+        return replace(result, position=run.recording.journal.position)
     except BaseException as stop:
         _abandoned(run, stop)
         raise
     finally:
         run.platform.saver.end(run.execution)
-    run.recording.commit()
-    return replace(result, position=run.recording.journal.position)
 
 
 async def adrive(run: Run) -> RunResult:
     """`drive` on the running event loop."""
     run.began_ns = perf_counter_ns()
     try:
-        output = await _ainvoke(run)
-        result = _concluded(run, output)
-    except Exception as error:
-        result = _failed(run, error)
+        result = await _aoutcome(run)
+        await run.recording.acommit()
+        return replace(result, position=run.recording.journal.position)
     except BaseException as stop:
         _abandoned(run, stop)
         raise
     finally:
         run.platform.saver.end(run.execution)
-    await run.recording.acommit()
-    return replace(result, position=run.recording.journal.position)
+
+
+def _outcome(run: Run) -> RunResult:
+    try:
+        return _concluded(run, _invoke(run))
+    except Exception as error:  # noqa: BLE001  # whatever a node raises is the execution's outcome
+        return _failed(run, error)
+
+
+async def _aoutcome(run: Run) -> RunResult:
+    try:
+        return _concluded(run, await _ainvoke(run))
+    except Exception as error:  # noqa: BLE001  # as above
+        return _failed(run, error)
 
 
 def _invoke(run: Run) -> Any:
@@ -115,10 +123,10 @@ def _invoke(run: Run) -> Any:
     if run.emit is None:
         return graph.invoke(run.input, config, context=context, durability="sync")
     output: Any = None
-    for namespace, mode, chunk in graph.stream(
+    for part in graph.stream(
         run.input, config, context=context, durability="sync", stream_mode=STREAM_MODES, subgraphs=True
     ):
-        output = _streamed(run, run.emit, namespace, mode, chunk, output)
+        output = _streamed(run, run.emit, part, output)
     return output
 
 
@@ -127,15 +135,16 @@ async def _ainvoke(run: Run) -> Any:
     if run.emit is None:
         return await graph.ainvoke(run.input, config, context=context, durability="sync")
     output: Any = None
-    async for namespace, mode, chunk in graph.astream(
+    async for part in graph.astream(
         run.input, config, context=context, durability="sync", stream_mode=STREAM_MODES, subgraphs=True
     ):
-        output = _streamed(run, run.emit, namespace, mode, chunk, output)
+        output = _streamed(run, run.emit, part, output)
     return output
 
 
-def _streamed(run: Run, emit: Emit, namespace: tuple[str, ...], mode: str, chunk: Any, output: Any) -> Any:
-    """Pass a chunk on; returns the graph's output as far as it is known."""
+def _streamed(run: Run, emit: Emit, part: Any, output: Any) -> Any:
+    """Pass on a part of LangGraph's stream; returns the graph's output as far as it is known."""
+    namespace, mode, chunk = part
     if mode == "values":
         return output if namespace else chunk
     if mode == "messages":
@@ -151,22 +160,24 @@ def _streamed(run: Run, emit: Emit, namespace: tuple[str, ...], mode: str, chunk
 
 def _concluded(run: Run, output: Any) -> RunResult:
     interrupts = run.recording.interrupts
+    status: Status = "paused"
     if interrupts:
         questions = tuple(
             Question(id=i.id, value=run.recording.name_value("(interrupt)", i.id, i.value, run.graph.saver.serde))
             for i in interrupts
         )
         run.recording.journal.note(ExecutionPaused(reason="interrupt", questions=questions))
-    elif paused := run.graph.has_breakpoints and bool(run.graph.graph.get_state(config_of(run)).next):
+    elif run.graph.has_breakpoints and run.graph.graph.get_state(config_of(run)).next:
         run.recording.journal.note(ExecutionPaused(reason="breakpoint"))
     else:
+        status = "completed"
         run.recording.journal.note(ExecutionCompleted(duration_us=_elapsed_us(run)))
     state = dict(output) if isinstance(output, Mapping) else {"output": output}
     state.pop(INTERRUPTS, None)
     return RunResult(
         execution_id=run.execution,
         workflow=run.workflow,
-        status="paused" if interrupts or paused else "completed",
+        status=status,
         state=state,
         interrupts=tuple(Interrupt(i.id, i.value) for i in interrupts),
         error=None,
@@ -198,7 +209,7 @@ def _failed(run: Run, error: Exception) -> RunResult:
 
 def _abandoned(run: Run, stop: BaseException) -> None:
     """Ctrl-C, or the task was cancelled: nobody waits for the execution any more."""
-    if run.recording.journal.failure is None:
+    if not isinstance(stop, Exception) and run.recording.journal.failure is None:
         run.recording.journal.note(ExecutionCancelled(reason=type(stop).__name__))
         run.recording.commit()
 
@@ -219,7 +230,7 @@ def _in_a_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     def other_thread() -> None:
         try:
             outcome.append(asyncio.run(work()))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
             failure.append(error)
 
     thread = threading.Thread(target=other_thread, name="wtb-run")

@@ -34,7 +34,7 @@ class RunStream:
     def _work(self) -> None:
         try:
             self._result = drive(self._run)
-        except BaseException as failure:
+        except BaseException as failure:  # noqa: BLE001  # raised again in the reader's thread
             self._failure = failure
         finally:
             self._progress.put(None)

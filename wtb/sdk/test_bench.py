@@ -17,7 +17,7 @@ from wtb.projections.steps import Step
 from wtb.sdk import beginnings
 from wtb.sdk.platform import new_execution_id, open_platform
 from wtb.sdk.results import Recovery, RunResult, State, Status, Unrecovered
-from wtb.sdk.running import Options, adrive, drive
+from wtb.sdk.running import Emit, Options, Run, adrive, drive
 from wtb.sdk.state import state_at
 from wtb.sdk.streaming import AsyncRunStream, RunStream
 from wtb.sdk.workflow_project import WorkflowProject
@@ -139,8 +139,8 @@ class TestBench:
         context: Any,
         actor: str | None,
         trace: str | None,
-        emit: beginnings.Emit | None = None,
-    ) -> beginnings.Run:
+        emit: Emit | None = None,
+    ) -> Run:
         name, runnable = self._workflows.register(graph, workflow)
         return beginnings.start(
             self.platform,
@@ -196,8 +196,8 @@ class TestBench:
         config: RunnableConfig | None,
         context: Any,
         actor: str | None,
-        emit: beginnings.Emit | None = None,
-    ) -> beginnings.Run:
+        emit: Emit | None = None,
+    ) -> Run:
         return beginnings.resume(
             self.platform,
             ExecutionId(execution_id),
@@ -220,7 +220,7 @@ class TestBench:
         All of them, or one. Those that can't be recovered now (their graph is
         unknown here, another process was first) are told in ``left``.
         """
-        found = [ExecutionId(execution_id)] if execution_id else [e.id for e in self._running()]
+        found = [ExecutionId(execution_id)] if execution_id else [e.id for e in self._orphans()]
         results: list[RunResult] = []
         left: list[Unrecovered] = []
         for execution in found:
@@ -236,11 +236,11 @@ class TestBench:
                 left.append(Unrecovered(execution, str(refusal)))
         return Recovery(tuple(results), tuple(left))
 
-    def _running(self) -> list[Execution]:
-        """Executions that are recorded as running, by whomever."""
-        self.platform.projector.catch_up()
-        with self.platform.projector.reading() as connection:
-            return [e for e in executions.running(connection) if not self.platform.presence.is_alive(e.worker)]
+    def _orphans(self) -> list[Execution]:
+        """Executions recorded as running whose process is gone."""
+        with self.platform.reading() as connection:
+            running = executions.running(connection)
+        return [execution for execution in running if not self.platform.presence.is_alive(execution.worker)]
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -253,14 +253,12 @@ class TestBench:
         cursor: str | None = None,
     ) -> Page[Execution]:
         """Executions, newest first; the page's ``next_cursor`` leads on. Raises `InvalidCursor`."""
-        self.platform.projector.catch_up()
-        with self.platform.projector.reading() as connection:
+        with self.platform.reading() as connection:
             return executions.page(connection, status=status, workflow=workflow, limit=limit, cursor=cursor)
 
     def execution(self, execution_id: str) -> Execution:
         """Raises `ExecutionNotFound`."""
-        self.platform.projector.catch_up()
-        with self.platform.projector.reading() as connection:
+        with self.platform.reading() as connection:
             found = executions.get(connection, execution_id)
         if found is None:
             raise ExecutionNotFound(execution_id)
@@ -269,17 +267,15 @@ class TestBench:
     def steps(self, execution_id: str, *, limit: int | None = None) -> Page[Step]:
         """Every try at every node, in the order they started. Raises `ExecutionNotFound`."""
         self._require(execution_id)
-        self.platform.projector.catch_up()
-        with self.platform.projector.reading() as connection:
+        with self.platform.reading() as connection:
             return steps.of(connection, execution_id, limit=limit)
 
     def checkpoints(
         self, execution_id: str, *, namespace: str | None = None, limit: int | None = None
     ) -> Page[Checkpoint]:
-        """Checkpoints, newest first; of all nested graphs unless a ``namespace`` is given. Raises `ExecutionNotFound`."""
+        """Checkpoints, newest first, nested graphs' too unless a ``namespace`` is given. Raises `ExecutionNotFound`."""
         self._require(execution_id)
-        self.platform.projector.catch_up()
-        with self.platform.projector.reading() as connection:
+        with self.platform.reading() as connection:
             return checkpoints.of(connection, execution_id, namespace=namespace, limit=limit)
 
     def state(self, execution_id: str, at: str | None = None, *, namespace: str = "") -> State:

@@ -10,6 +10,7 @@ from the old shape; a test holds one stored example of each.
 
 import json
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
@@ -46,6 +47,7 @@ class Decoder(NamedTuple):
     read: Callable[[bytes], ExecutionFact]
 
 
+@lru_cache(maxsize=256)
 def origin_header(origin: Origin) -> bytes:
     """The part of the header that all events of one origin share."""
     shared = {"by": origin.actor, "cause": origin.cause, "trace": origin.trace}

@@ -1,6 +1,6 @@
 """Stored events made small: most of an event is what every event of its kind says.
 
-zstd with a dictionary of typical events, about a third of the size at some
+zstd with a dictionary of typical events, under half the size at some
 3 µs an event. The first byte tells how the rest is stored; without it the bytes
 are an event as the codec made it, so both can be read for ever.
 """
@@ -42,7 +42,9 @@ class _Compression(threading.local):
 
     def __init__(self) -> None:
         shared = zstandard.ZstdCompressionDict(DICTIONARY_1, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-        self.compress = zstandard.ZstdCompressor(level=1, dict_data=shared, write_checksum=False).compress
+        # Fast mode: half the time of level 1 for a fifth more bytes.
+        shared.precompute_compress(level=-1)
+        self.compress = zstandard.ZstdCompressor(dict_data=shared, write_checksum=False).compress
         self.decompress = zstandard.ZstdDecompressor(dict_data=shared).decompress
 
 

@@ -113,9 +113,11 @@ class Committer:
     """Makes journals durable, as many as wait at a time in one transaction."""
 
     def __init__(self, store: EventStore, *, inline: bool) -> None:
-        """``inline`` lets the event loop's own thread commit: for stores whose commit doesn't wait for a disk or a server."""
+        """``inline`` lets an event loop's own thread commit, for stores whose commit waits for no disk or server."""
         self.store = store
         self._inline = inline
+        self.busy = 0
+        """How many executions are under way; a single one needn't wait for others to join its transaction."""
         self._waiting: dict[Journal, None] = {}
         self._mutex = threading.Lock()
         self._leading = threading.Lock()
@@ -138,6 +140,9 @@ class Committer:
 
     async def acommit(self, journal: Journal) -> None:
         """`commit` for coroutines: those of one loop that ask in the same turn share a transaction."""
+        if self._inline and self.busy <= 1:
+            self.commit(journal)
+            return
         loop = asyncio.get_running_loop()
         asking = self._loops.get(loop)
         if asking is None:

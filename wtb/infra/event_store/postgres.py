@@ -33,7 +33,8 @@ _TABLES = [
         stream text COLLATE "C" NOT NULL, scope text COLLATE "C" NOT NULL,
         namespace text COLLATE "C" NOT NULL, key text COLLATE "C" NOT NULL, version bigint NOT NULL,
         PRIMARY KEY (stream, namespace, key, scope, version))""",
-    'CREATE TABLE IF NOT EXISTS wtb_values (digest text COLLATE "C" PRIMARY KEY, kind text NOT NULL, data bytea NOT NULL)',
+    """CREATE TABLE IF NOT EXISTS wtb_values (
+        digest text COLLATE "C" PRIMARY KEY, kind text NOT NULL, data bytea NOT NULL)""",
     "CREATE TABLE IF NOT EXISTS wtb_meta (name text PRIMARY KEY, value text NOT NULL)",
     f"INSERT INTO wtb_meta VALUES ('schema', '{SCHEMA}') ON CONFLICT DO NOTHING",
 ]
@@ -57,6 +58,7 @@ class _Datastore(library.PostgresDatastore):
         commit = "on" if synchronous == "FULL" else "off"
         # search_path is part of the URL's options when a schema of one's own is wanted.
         options = f"{known.pop('options', '')} -c synchronous_commit={commit}".strip()
+        assert isinstance(self.pool.kwargs, dict)
         self.pool.kwargs.update(known, options=options)
         self.schema = _schema_of(options)
 
@@ -124,7 +126,7 @@ class PostgresRecorder(library.PostgresApplicationRecorder):
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         small = [replace(event, state=compact(event.state)) for event in stored_events]
-        positions = super().insert_events(small, **kwargs)
+        positions: Sequence[int] | None = super().insert_events(small, **kwargs)
         with self._appended:
             self._appended.notify_all()
         return positions
@@ -150,7 +152,8 @@ class PostgresRecorder(library.PostgresApplicationRecorder):
         return [row_of(row) for row in rows]
 
     def read_log(self, after: int, limit: int, topics: Sequence[str], stream: str | None) -> list[Row]:
-        statement, params = f"SELECT {_COLUMNS} FROM {EVENTS} WHERE notification_id>%s", [after]
+        statement = f"SELECT {_COLUMNS} FROM {EVENTS} WHERE notification_id>%s"
+        params: list[Any] = [after]
         if stream is not None:
             statement, params = statement + " AND originator_id=%s", [*params, stream]
         if topics:

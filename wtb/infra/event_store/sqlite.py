@@ -114,14 +114,14 @@ class SQLiteRecorder(library.SQLiteApplicationRecorder):
     ) -> Sequence[int]:
         with self._transaction() as cursor:
             try:
-                cursor.executemany(
-                    self.insert_events_statement,
-                    [(e.originator_id, e.originator_version, e.topic, compact(e.state)) for e in stored_events],
-                )
+                *most, newest = [
+                    (e.originator_id, e.originator_version, e.topic, compact(e.state)) for e in stored_events
+                ]
+                cursor.executemany(self.insert_events_statement, most)
+                cursor.execute(self.insert_events_statement, newest)
             except sqlite3.IntegrityError as conflict:
                 raise IntegrityError(conflict) from conflict
-            cursor.execute("SELECT last_insert_rowid()")
-            last = cursor.fetchone()[0]
+            last = cursor.lastrowid
             if values:
                 cursor.executemany(
                     "INSERT OR IGNORE INTO wtb_values VALUES (?,?,?)", [(d, v.kind, v.data) for d, v in values.items()]
@@ -155,7 +155,8 @@ class SQLiteRecorder(library.SQLiteApplicationRecorder):
         return [row_of(row) for row in rows]
 
     def read_log(self, after: int, limit: int, topics: Sequence[str], stream: str | None) -> list[Row]:
-        statement, params = f"SELECT {_COLUMNS} FROM {EVENTS} WHERE position>?", [after]
+        statement = f"SELECT {_COLUMNS} FROM {EVENTS} WHERE position>?"
+        params: list[Any] = [after]
         if stream is not None:
             # The stream's own index: versions and positions rise together.
             statement, params = statement + " AND originator_id=?", [*params, stream]

@@ -45,7 +45,7 @@ class EventStore:
                     stored,
                     # Sorted, so that transactions that share values take their row locks in one order.
                     values={digest: values[digest] for digest in sorted(values)},
-                    index=[entry for each in encoded for entry in each.index],
+                    index=[entry for each in encoded for entry in each.entries],
                     forget=[lost for each in encoded for lost in each.forget],
                 )
             except IntegrityError as conflict:
@@ -67,7 +67,11 @@ class EventStore:
     def lifecycle(self, stream: StreamName) -> tuple[list[Recorded], StreamHead]:
         # The head first: what comes between the two reads makes the append conflict, not the decision wrong.
         head = self.head(stream)
-        return [event for _, event in self.find(stream, LIFECYCLE_SCOPE) if event.version <= head.version], head
+        return [
+            event
+            for _, event in self.find(stream, LIFECYCLE_SCOPE, namespace="", key="")
+            if event.version <= head.version
+        ], head
 
     def log(
         self, *, after: int = 0, limit: int = 1000, types: Sequence[str] = (), stream: StreamName | None = None
@@ -116,7 +120,7 @@ class EventStore:
 class _Encoded(NamedTuple):
     events: list[StoredEvent]
     chains: list[str]
-    index: list[IndexEntry]
+    entries: list[IndexEntry]
     forget: list[tuple[str, str, str, str]]
     head: StreamHead
 
@@ -133,7 +137,7 @@ def _encode(append: Append) -> _Encoded:
         encoded.chains.append(digest)
         entry = entry_of(append.stream, version, fact, type(fact).__name__ in codec.LIFECYCLE)
         if entry is not None:
-            encoded.index.append(entry)
+            encoded.entries.append(entry)
         elif isinstance(fact, CheckpointsDeleted):
             encoded.forget.extend(_forgotten(append.stream, fact))
     return encoded._replace(head=StreamHead(version, digest))

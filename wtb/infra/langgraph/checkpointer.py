@@ -2,7 +2,7 @@
 
 Implements ``langgraph.checkpoint.base.BaseCheckpointSaver``, sync and async on
 one class, all eight capabilities of its conformance suite. Nothing is ever
-overwritten: forks can't collide (versions end in random letters), resume and
+overwritten: forks can't collide (versions end in a random number), resume and
 interrupt writes keep their history and are folded on reading, deleted
 checkpoints can no longer be found but their events stay.
 """
@@ -31,7 +31,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from wtb.domain.errors import InvalidRequest
+from wtb.domain.errors import ExecutionTaken, InvalidRequest
 from wtb.domain.event_log import Append, Origin, Recorded
 from wtb.domain.execution import (
     CheckpointSaved,
@@ -61,8 +61,6 @@ TaskWrites = list[tuple[TaskId, Write]]
 Pending = list[PendingWrite]
 
 T = TypeVar("T")
-
-_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class EventSourcedSaver(BaseCheckpointSaver[str]):
@@ -134,11 +132,22 @@ class EventSourcedSaver(BaseCheckpointSaver[str]):
         return began
 
     def begin(self, thread: str, recording: Recording) -> None:
-        """Record this thread by ``recording`` until `end`."""
+        """Record this thread by ``recording`` until `end`. Raises `ExecutionTaken` while another one does."""
         with self._lock:
+            known = self._recordings.get(thread)
+            if known is not None and known.engine:
+                raise ExecutionTaken(thread, "of this very process")
             self._recordings[thread] = recording
+            self.committer.busy += 1
 
     def end(self, thread: str) -> None:
+        """The thread is no longer recorded: what was noted is durable, or given up."""
+        with self._lock:
+            del self._recordings[thread]
+            self.committer.busy -= 1
+
+    def forget(self, thread: str) -> None:
+        """Read where the thread's stream ends again before the next write."""
         with self._lock:
             self._recordings.pop(thread, None)
 
@@ -197,7 +206,7 @@ class EventSourcedSaver(BaseCheckpointSaver[str]):
                 source=metadata.get("source", "loop"),
                 created=checkpoint["ts"],
                 channels=channels,
-                versions_seen=cast("dict[str, dict[str, str | int | float]]", checkpoint["versions_seen"]),
+                versions_seen=checkpoint["versions_seen"],
                 updated=None if (updated := checkpoint.get("updated_channels")) is None else tuple(updated),
                 metadata={
                     key: value
@@ -500,7 +509,7 @@ class EventSourcedSaver(BaseCheckpointSaver[str]):
                     )
                 ]
             )
-        self.end(target_thread_id)
+        self.forget(target_thread_id)
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Make old checkpoints unreadable: all (``delete``), or all but each namespace's newest (``keep_latest``).
@@ -556,7 +565,7 @@ class EventSourcedSaver(BaseCheckpointSaver[str]):
     def get_next_version(self, current: str | int | float | None, channel: None) -> str:
         """``<count>.<random>``: counts sort as text, and two forks of one parent never share a version."""
         count = int(str(current).partition(".")[0], 16) if isinstance(current, str) else int(current or 0)
-        return f"{count + 1:08x}." + "".join(random.choices(_LETTERS, k=6))
+        return f"{count + 1:08x}.{random.getrandbits(32):08x}"
 
 
 def _coordinates(config: RunnableConfig) -> tuple[str, Namespace, CheckpointId | None]:

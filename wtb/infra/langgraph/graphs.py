@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from typing import Any
+from typing import Any, cast
 
 from langgraph.graph import StateGraph
 from pydantic import BaseModel, ValidationError
@@ -20,7 +20,7 @@ class RunnableGraph:
     """A graph ready to be recorded."""
 
     def __init__(self, graph: Graph, saver: EventSourcedSaver) -> None:
-        self.saver = saver.with_allowlist(allowlist(graph))
+        self.saver = cast("EventSourcedSaver", saver.with_allowlist(allowlist(graph)))
         self.graph: Graph = Shells(saver.recording, saver.serde).on(graph, self.saver)
         self.version = graph_version(graph)
         self.async_only = any(_is_async_only(node.bound) for _, node in walk(graph))
@@ -40,7 +40,7 @@ class RunnableGraph:
                     f"the initial state doesn't fit {schema.__name__}: {_first_line(misfit)}"
                 ) from misfit
             return
-        if is_dataclass(schema) and isinstance(state, schema):
+        if isinstance(schema, type) and is_dataclass(schema) and isinstance(state, schema):
             return
         keys = getattr(schema, "__annotations__", None)
         if not isinstance(state, Mapping):

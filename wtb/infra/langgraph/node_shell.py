@@ -79,7 +79,7 @@ class ShelledNode(PregelNode):
         self._shell = None if inner is None else Shell(name, inner, graph.channels, recording_of, serde)
 
     @property
-    def node(self) -> Runnable[Any, Any] | None:  # type: ignore[override]
+    def node(self) -> Runnable[Any, Any] | None:
         return self._shell
 
     def copy(self, update: dict[str, Any]) -> PregelNode:
@@ -103,7 +103,7 @@ class Shell(RunnableSeq):
     ) -> None:
         self.steps = inner.steps if isinstance(inner, RunnableSeq) else [inner]
         self.name = name
-        self.trace_policy = None
+        self.trace_policy = None  # type: ignore[assignment]  # as RunnableSeq itself has it by default
         self._inner = inner
         self._channels = channels
         self._recording_of = recording_of

@@ -48,7 +48,7 @@ class Recording:
     """
 
     def __init__(self, journal: Journal, committer: Committer, *, engine: bool, fresh: bool) -> None:
-        """``engine``: nodes run in shells, which say when to commit. ``fresh``: the stream was empty when this began."""
+        """``engine``: shells say when to commit. ``fresh``: the stream was empty when this began."""
         self.journal = journal
         self.committer = committer
         self.engine = engine
