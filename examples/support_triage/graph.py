@@ -129,6 +129,8 @@ def review(state: Triage) -> dict[str, Any]:
                 return {"decision": "edit", "reply": reply}
             case {"action": "reject"}:
                 return {"decision": "reject", "reason": str(answer.get("reason", ""))}
+            case _:
+                pass
         answer = interrupt({**question, "not_understood": answer})
 
 

@@ -46,9 +46,7 @@ class KnowledgeBaseTimeout(Exception):
 
 def relevant_articles(query: str, limit: int) -> list[str]:
     """The names of the articles whose best section matches best, best first; equals by name."""
-    scores = {
-        name: max(_score(section, query) for section in sections) for name, sections in _articles().items()
-    }
+    scores = {name: max(_score(section, query) for section in sections) for name, sections in _articles().items()}
     return sorted(scores, key=lambda name: (-scores[name], name))[:limit]
 
 
@@ -93,9 +91,7 @@ def _weights() -> dict[str, float]:
 
 def _score(section: Section, query: str) -> float:
     asked = _words(query)
-    shared = sorted(_words(section.heading) & asked) + sorted(
-        _words(f"{section.heading} {section.text}") & asked
-    )
+    shared = sorted(_words(section.heading) & asked) + sorted(_words(f"{section.heading} {section.text}") & asked)
     return round(sum(_weights()[word] for word in shared), 3)
 
 

@@ -1,0 +1,1 @@
+"""Translation only: parse, one verb, reply."""
