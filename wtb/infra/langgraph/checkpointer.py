@@ -146,6 +146,12 @@ class EventSourcedSaver(BaseCheckpointSaver[str]):
             del self._recordings[thread]
             self.committer.busy -= 1
 
+    def queues(self, thread: str) -> bool:
+        """Whether what is put for this thread is only queued, because a run says when it must be durable."""
+        with self._lock:
+            known = self._recordings.get(thread)
+            return known is not None and known.engine
+
     def forget(self, thread: str) -> None:
         """Read where the thread's stream ends again before the next write."""
         with self._lock:

@@ -23,6 +23,7 @@ from langgraph.channels import DeltaChannel
 from langgraph.constants import START
 from langgraph.pregel import Pregel
 from langgraph.pregel._algo import task_path_str
+from langgraph.pregel._loop import AsyncPregelLoop, SyncPregelLoop
 from langgraph.pregel._messages import ensure_message_ids
 from langgraph.pregel._read import PregelNode
 
@@ -38,11 +39,13 @@ __all__ = [
     "NULL_TASK_ID",
     "RESUME",
     "START",
+    "AsyncPregelLoop",
     "DeltaChannel",
     "Pregel",
     "PregelNode",
     "RunnableCallable",
     "RunnableSeq",
+    "SyncPregelLoop",
     "allowlist",
     "ensure_message_ids",
     "subgraph_of",

@@ -30,6 +30,7 @@ from wtb.infra.langgraph.internals import (
     subgraph_of,
     task_path_str,
 )
+from wtb.infra.langgraph.loops import saving_in_place
 from wtb.infra.langgraph.recording import Attempt, Recording
 
 Graph = Pregel[Any, Any, Any, Any]
@@ -46,7 +47,7 @@ class Shells:
 
     def on(self, graph: Graph, saver: BaseCheckpointSaver[Any]) -> Graph:
         """A copy of the graph whose nodes are recorded and whose checkpoints go to ``saver``."""
-        return self._copy(graph).copy({"checkpointer": saver})
+        return saving_in_place(self._copy(graph).copy({"checkpointer": saver}))
 
     def _copy(self, graph: Graph) -> Graph:
         nodes = {
@@ -58,7 +59,7 @@ class Shells:
         attributes = {k: v for k, v in node.__dict__.items() if k not in ("flat_writers", "node", "input_cache_key")}
         subgraph = subgraph_of(node)
         if subgraph is not None:
-            attributes["bound"] = shelled = self._copy(subgraph)
+            attributes["bound"] = shelled = saving_in_place(self._copy(subgraph))
             attributes["subgraphs"] = [shelled if known is subgraph else known for known in node.subgraphs]
         return ShelledNode(name, graph, self._recording_of, self._serde, attributes)
 
