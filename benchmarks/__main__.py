@@ -18,7 +18,7 @@ def main() -> None:
     messages = 50 if chosen.quick else 500
     known: dict[str, Callable[[], list[Figure]]] = {
         "loop": lambda: [recording.loop("NORMAL", rounds, steps), recording.loop("FULL", rounds, steps)],
-        "async": lambda: [recording.async_loop(rounds, steps)],
+        "async": lambda: recording.async_loops(rounds, steps),
         "linear": lambda: one_execution.linear(rounds * 6, peer=not chosen.quick),
         "growing": lambda: [recording.growing(max(1, rounds // 2), messages)],
         "unchanging": lambda: [recording.unchanging(max(1, rounds // 2), steps)],

@@ -30,6 +30,22 @@ def loop(steps: int) -> StateGraph[Any]:
     return graph
 
 
+def async_loop(steps: int) -> StateGraph[Any]:
+    """`loop` with coroutines."""
+
+    async def step(state: Counting) -> dict[str, Any]:
+        return {"i": state["i"] + 1}
+
+    async def further(state: Counting) -> str:
+        return "step" if state["i"] < steps else END
+
+    graph = StateGraph(Counting)
+    graph.add_node("step", step)
+    graph.add_edge(START, "step")
+    graph.add_conditional_edges("step", further, ["step", END])
+    return graph
+
+
 def linear(nodes: int) -> StateGraph[Any]:
     """Node after node, each once."""
     graph = StateGraph(Counting)

@@ -3,9 +3,11 @@
 import asyncio
 from typing import Any
 
+from langgraph.graph import StateGraph
+
 from benchmarks import contenders, graphs
 from benchmarks.contenders import Synchronous
-from benchmarks.measure import Figure, interleaved, medians, ratio
+from benchmarks.measure import Figure, interleaved, medians, ratio, seconds
 
 
 def loop(synchronous: Synchronous, rounds: int, steps: int) -> Figure:
@@ -32,9 +34,16 @@ def loop(synchronous: Synchronous, rounds: int, steps: int) -> Figure:
     )
 
 
-def async_loop(rounds: int, steps: int) -> Figure:
-    """Figure 1, async API."""
-    builder, state = graphs.loop(steps), graphs.counting(1000)
+def async_loops(rounds: int, steps: int) -> list[Figure]:
+    """Figure 1, async API: nodes that are coroutines, and plain functions, which it runs in threads."""
+    return [
+        _async_loop(graphs.async_loop(steps), "coroutines", rounds, steps),
+        _async_loop(graphs.loop(steps), "plain functions", rounds, steps),
+    ]
+
+
+def _async_loop(builder: StateGraph[Any], nodes: str, rounds: int, steps: int) -> Figure:
+    state = graphs.counting(1000)
 
     async def bare() -> None:
         await builder.compile().ainvoke(state, contenders.config())
@@ -51,18 +60,19 @@ def async_loop(rounds: int, steps: int) -> Figure:
             )
         )
 
-    from benchmarks.measure import seconds
-
     taken = interleaved(
         {"no checkpointer": lambda: seconds(lambda: asyncio.run(bare())), "AsyncSqliteSaver": peer, "wtb": ours},
         rounds,
     )
     found = ratio(taken, "wtb", "AsyncSqliteSaver")
     return Figure(
-        f"loop of {steps} steps, 1 kB, NORMAL, async API",
+        f"loop of {steps} steps, 1 kB, NORMAL, async API, {nodes}",
         "ms/step",
         medians(taken, 1000 / steps),
-        {"wtb / AsyncSqliteSaver": found, "wtb / none": ratio(taken, "wtb", "no checkpointer")},
+        {
+            "wtb / AsyncSqliteSaver": found,
+            "none / AsyncSqliteSaver": ratio(taken, "no checkpointer", "AsyncSqliteSaver"),
+        },
         "≤ 0.5 × AsyncSqliteSaver",
         found <= 0.5,
         "LangGraph's default durability on the peer's side; ours makes each step durable before the next begins",

@@ -14,7 +14,7 @@ from wtb.projections.database import TEXT, Columns, moment, put_rows
 from wtb.projections.page import Page, check_limit, cursor_after, key_of
 
 
-class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+class Checkpoint(msgspec.Struct, frozen=True):
     """A graph's state after a superstep, by name."""
 
     execution: ExecutionId
@@ -165,13 +165,4 @@ def of(
 
 def _checkpoint(row: Row[Any]) -> Checkpoint:
     execution, id, parent, namespace, step, source, created_us, position = tuple(row)
-    return Checkpoint(
-        execution=execution,
-        id=id,
-        parent=parent,
-        namespace=namespace,
-        step=step,
-        source=source,
-        created_at=moment(created_us),
-        position=position,
-    )
+    return Checkpoint(execution, id, parent, namespace, step, source, moment(created_us), position)

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import cast
 
 from wtb.domain.errors import CheckpointNotFound
-from wtb.domain.execution import CheckpointSaved
+from wtb.domain.event_log import Recorded
+from wtb.domain.execution import CheckpointSaved, ExecutionStarted
 from wtb.domain.identifiers import ExecutionId, execution_stream
-from wtb.infra.event_store.index import CHECKPOINT_SCOPE
+from wtb.infra.event_store.index import CHECKPOINT_SCOPE, LIFECYCLE_SCOPE
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import State
@@ -23,17 +24,12 @@ def state_at(
     ``graph`` lets its own types be built, and delta channels be rebuilt; without
     it both come as the plain data that was stored. Raises `CheckpointNotFound`.
     """
-    found = platform.store.find(
-        execution_stream(execution),
-        CHECKPOINT_SCOPE,
-        namespace=namespace if checkpoint is None else None,
-        key=checkpoint,
-        newest_first=True,
-        limit=1,
-    )
-    if not found:
+    # A named checkpoint may be a nested graph's; most are the outermost one's, which the index finds at once.
+    namespaces: tuple[str | None, ...] = (namespace,) if checkpoint is None else (namespace, None)
+    found = next(filter(None, (_find(platform, execution, within, checkpoint) for within in namespaces)), None)
+    if found is None:
         raise CheckpointNotFound(execution, checkpoint)
-    fact = cast("CheckpointSaved", found[0][1].fact)
+    fact = cast("CheckpointSaved", found.fact)
     saver = graph.saver if graph is not None else platform.saver
     if graph is not None and DELTA_COUNTERS in fact.metadata and not fact.namespace:
         configurable = {"thread_id": execution, "checkpoint_id": fact.checkpoint}
@@ -43,6 +39,19 @@ def state_at(
         loaded = saver.load(set(named.values()))
         channels = {channel: loaded[digest] for channel, digest in named.items()}
     return State(execution, fact.checkpoint, fact.step, datetime.fromisoformat(fact.created), channels)
+
+
+def workflow_of(platform: Platform, execution: ExecutionId) -> str | None:
+    """The workflow that an execution runs; None for a bare checkpointer's thread, which has none."""
+    found = platform.store.find(execution_stream(execution), LIFECYCLE_SCOPE, namespace="", key="", limit=1)
+    return found[0][1].fact.workflow if found and isinstance(found[0][1].fact, ExecutionStarted) else None
+
+
+def _find(platform: Platform, execution: ExecutionId, namespace: str | None, checkpoint: str | None) -> Recorded | None:
+    found = platform.store.find(
+        execution_stream(execution), CHECKPOINT_SCOPE, namespace=namespace, key=checkpoint, newest_first=True, limit=1
+    )
+    return found[0][1] if found else None
 
 
 def _is_users(channel: str) -> bool:

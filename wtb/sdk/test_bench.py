@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
-from wtb.domain.errors import Conflict, ExecutionNotFound, NotFound
+from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, NotFound
 from wtb.domain.event_log import EMPTY_STREAM, Recorded
 from wtb.domain.identifiers import ExecutionId, execution_stream
 from wtb.projections import checkpoints, executions, steps
@@ -18,7 +18,7 @@ from wtb.sdk import beginnings
 from wtb.sdk.platform import new_execution_id, open_platform
 from wtb.sdk.results import Recovery, RunResult, State, Status, Unrecovered
 from wtb.sdk.running import Emit, Options, Run, adrive, drive
-from wtb.sdk.state import state_at
+from wtb.sdk.state import state_at, workflow_of
 from wtb.sdk.streaming import AsyncRunStream, RunStream
 from wtb.sdk.workflow_project import WorkflowProject
 from wtb.sdk.workflows import Workflows
@@ -280,9 +280,12 @@ class TestBench:
 
     def state(self, execution_id: str, at: str | None = None, *, namespace: str = "") -> State:
         """The state at a checkpoint, or the newest. Raises `ExecutionNotFound` or `CheckpointNotFound`."""
-        facts = self._require(execution_id)
-        workflow = getattr(facts[0].fact, "workflow", None) if facts else None
-        return state_at(self.platform, ExecutionId(execution_id), at, namespace, self._workflows.get(workflow))
+        graph = self._workflows.get(workflow_of(self.platform, ExecutionId(execution_id)))
+        try:
+            return state_at(self.platform, ExecutionId(execution_id), at, namespace, graph)
+        except CheckpointNotFound:
+            self._require(execution_id)
+            raise
 
     def events(self, execution_id: str, *, after: int = 0, limit: int | None = None) -> list[Recorded]:
         """One execution's events after a log position, oldest first. Raises `ExecutionNotFound`."""

@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,24 +48,44 @@ _TABLES = [
 _COLUMNS = "position, originator_id, originator_version, topic, state"
 
 
-class _Pool(library.SQLiteConnectionPool):
-    def __init__(self, *, synchronous: str, **options: Any) -> None:
-        self.synchronous = synchronous
-        super().__init__(**options)
+class _Connections:
+    """Connections to one file, as many as are in use at a time.
 
-    def _create_connection(self) -> library.SQLiteConnection:
-        connection = super()._create_connection()
-        connection.cursor().execute(f"PRAGMA synchronous={self.synchronous}")
-        connection.cursor().execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+    The library's own pool costs more than most of what is asked here, and its
+    connections remember only one prepared statement each.
+    """
+
+    def __init__(self, path: Path, synchronous: str) -> None:
+        self._path = path
+        self._synchronous = synchronous
+        self._idle: deque[sqlite3.Connection] = deque()
+        self._closed = False
+
+    def connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, check_same_thread=False, isolation_level=None, timeout=LOCK_TIMEOUT_SECONDS
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={self._synchronous}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         return connection
 
+    def select(self, statement: str, params: Sequence[Any]) -> list[Any]:
+        if self._closed:
+            raise StoreUnavailable(f"{self._path} was closed", hint="Open it again; what was acknowledged is in it.")
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self.connect()
+        try:
+            return connection.execute(statement, params).fetchall()
+        finally:
+            self._idle.append(connection)
 
-class _Datastore(library.SQLiteDatastore):
-    def __init__(self, path: str, synchronous: str) -> None:
-        super().__init__(path, originator_id_type="text")
-        self.pool = _Pool(
-            synchronous=synchronous, db_name=path, lock_timeout=LOCK_TIMEOUT_SECONDS, pool_size=4, max_overflow=60
-        )
+    def close(self) -> None:
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
 
 
 class SQLiteRecorder(library.SQLiteApplicationRecorder):
@@ -72,15 +93,16 @@ class SQLiteRecorder(library.SQLiteApplicationRecorder):
 
     def __init__(self, path: Path, synchronous: Literal["NORMAL", "FULL"] = "NORMAL") -> None:
         _refuse_foreign_file(path)
-        super().__init__(_Datastore(str(path), synchronous), events_table_name=EVENTS)
+        super().__init__(library.SQLiteDatastore(str(path), originator_id_type="text"), events_table_name=EVENTS)
         self.insert_events_statement = (
             f"INSERT INTO {EVENTS} (originator_id, originator_version, topic, state) VALUES (?,?,?,?)"
         )
         self._appended = threading.Condition()
         self._writing = threading.Lock()
+        self._connections = _Connections(path, synchronous)
         with translated_errors(path):
             # One connection does all the writing: SQLite has one writer at a time anyway.
-            self._writer = self.datastore.pool._create_connection()
+            self._writer = self._connections.connect()
             self.create_table()
 
     def construct_create_table_statements(self) -> list[str]:
@@ -88,10 +110,11 @@ class SQLiteRecorder(library.SQLiteApplicationRecorder):
 
     def create_table(self) -> None:
         with self._transaction() as cursor:
-            self._create_table(cursor)
+            for statement in _TABLES:
+                cursor.execute(statement)
 
     @contextmanager
-    def _transaction(self) -> Iterator[library.SQLiteCursor]:
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
         with self._writing:
             cursor = self._writer.cursor()
             cursor.execute("BEGIN IMMEDIATE")
@@ -121,7 +144,7 @@ class SQLiteRecorder(library.SQLiteApplicationRecorder):
                 cursor.execute(self.insert_events_statement, newest)
             except sqlite3.IntegrityError as conflict:
                 raise IntegrityError(conflict) from conflict
-            last = cursor.lastrowid
+            last = cursor.lastrowid or 0
             if values:
                 cursor.executemany(
                     "INSERT OR IGNORE INTO wtb_values VALUES (?,?,?)", [(d, v.kind, v.data) for d, v in values.items()]
@@ -135,10 +158,7 @@ class SQLiteRecorder(library.SQLiteApplicationRecorder):
         return range(last - len(stored_events) + 1, last + 1)
 
     def _select(self, statement: str, params: Sequence[Any] = ()) -> list[Any]:
-        with self.datastore.get_connection(commit=False) as connection:
-            cursor = connection.cursor()
-            cursor.execute(statement, params)
-            return list(cursor.fetchall())
+        return self._connections.select(statement, params)
 
     def tail(self, stream: str) -> Row | None:
         rows = self._select(
@@ -195,7 +215,7 @@ class SQLiteRecorder(library.SQLiteApplicationRecorder):
         direction = "DESC" if newest_first else "ASC"
         statement += f" ORDER BY i.key {direction}, i.version {direction} LIMIT ?"
         rows = self._select(statement, [*params, -1 if limit is None else limit])
-        return [(row[0], row_of(row[1:])) for row in map(tuple, rows)]
+        return [(row[0], row_of(row[1:])) for row in rows]
 
     def read_values(self, digests: Collection[Digest]) -> dict[Digest, Value]:
         found: dict[Digest, Value] = {}
@@ -219,6 +239,7 @@ class SQLiteRecorder(library.SQLiteApplicationRecorder):
 
     def close(self) -> None:
         self._writer.close()
+        self._connections.close()
         self.datastore.close()
 
 
