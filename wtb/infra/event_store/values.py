@@ -1,9 +1,9 @@
 """Values to bytes and back: content-addressed, compressed when it pays, growing lists stored piecewise.
 
 A value's digest is SHA-256 over its kind, a zero byte and its serialised bytes.
-A list whose elements are big enough to be worth sharing becomes a tree: a
-``list`` of ``chunk``s of up to 64 element digests each. Appending one message to
-a thousand then stores one message, one chunk and one list of digests.
+A list whose elements are big enough to be worth sharing becomes a ``chunk`` of up
+to 64 element digests, or a ``list`` of the digests of such chunks. Appending one
+message to a thousand then stores one message, one chunk and one list of digests.
 """
 
 import threading
@@ -12,24 +12,27 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from operator import is_
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import zstandard
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from pydantic import BaseModel
 
 from wtb.domain.errors import ValueMissing
 from wtb.domain.event_log import Value
 from wtb.domain.identifiers import NULL_DIGEST, Digest
+from wtb.infra.event_store.snapshot import IMMUTABLE, Snapshot
 
 CHUNK = 64
 SHARED_FROM_BYTES = 256
 """Lists are stored piecewise when their first and last elements average at least this."""
 COMPRESSED_FROM_BYTES = 1024
 REMEMBERED = 20_000
+LISTS_REMEMBERED = 32
 
-_IMMUTABLE = (str, bytes, int, float, bool, type(None), complex)
 _DIGEST_BYTES = 32
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 def digest_of(kind: str, data: bytes) -> Digest:
@@ -74,37 +77,32 @@ def unpacked(value: Value) -> tuple[str, bytes]:
     return value
 
 
-def _fingerprint(obj: object) -> tuple[object, ...] | None:
-    """What shows whether an object has changed since, found without serialising it; None when nothing can.
+class _Element(NamedTuple):
+    """An object that has been named: what it held then, its digest's bytes, and how long it was serialised."""
 
-    The keys, immutable leaves and sizes of all it holds, to be compared by
-    identity: whatever a node changes in place shows.
-    """
-    found: list[object] = []
-    return tuple(found) if _trace(obj, found) else None
-
-
-def _trace(value: object, found: list[object]) -> bool:
-    if isinstance(value, _IMMUTABLE):
-        found.append(value)
-        return True
-    if isinstance(value, dict):
-        found.append(len(value))
-        for key, item in value.items():
-            found.append(key)
-            if not _trace(item, found):
-                return False
-        return True
-    if isinstance(value, list):
-        found.append(len(value))
-        return all(_trace(item, found) for item in value)
-    if isinstance(value, BaseModel):
-        return _trace(value.__dict__, found) and _trace(value.__pydantic_extra__, found)
-    return False
+    itself: object
+    held: Snapshot
+    name: bytes
+    size: int
 
 
-def _same(before: tuple[object, ...], now: tuple[object, ...] | None) -> bool:
-    return now is not None and len(before) == len(now) and all(map(is_, before, now))
+class _Grown:
+    """A list that has been named: chances are that the next one begins with it."""
+
+    def __init__(self) -> None:
+        self.names: list[bytes] = []
+        self._elements: list[object] = []
+        self._held = Snapshot()
+
+    def begins(self, elements: list[Any]) -> bool:
+        return (
+            len(self._elements) <= len(elements) and all(map(is_, self._elements, elements)) and self._held.unchanged()
+        )
+
+    def add(self, element: object) -> bool:
+        """Grow by an element that is about to be named; False when changes to it couldn't be seen."""
+        self._elements.append(element)
+        return self._held.add(element)
 
 
 class ValueWriter:
@@ -115,7 +113,9 @@ class ValueWriter:
     """
 
     def __init__(self) -> None:
-        self._elements: OrderedDict[int, tuple[object, tuple[object, ...], Digest, int]] = OrderedDict()
+        # By the object's id, which stays its own for as long as it is held here; a list's is its first element's.
+        self._elements: OrderedDict[int, _Element] = OrderedDict()
+        self._lists: OrderedDict[int, _Grown] = OrderedDict()
         self._handed_out: OrderedDict[Digest, None] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -124,9 +124,9 @@ class ValueWriter:
         if value is None:
             return NULL_DIGEST
         with self._lock:
-            if isinstance(value, _IMMUTABLE):
+            if isinstance(value, IMMUTABLE):
                 # The very object a node wrote is the channel's value a moment later.
-                return self._write_element(value, serde, into)[0]
+                return _named(self._write_element(value, serde, into).name)
             if type(value) is list and value and not isinstance(value[0], int | float | bool):
                 digest = self._write_list(value, serde, into)
                 if digest is not None:
@@ -137,39 +137,56 @@ class ValueWriter:
         """Drop what is remembered, because values may not have reached the store."""
         with self._lock:
             self._elements.clear()
+            self._lists.clear()
             self._handed_out.clear()
 
     def _write_list(self, elements: list[Any], serde: SerializerProtocol, into: dict[Digest, Value]) -> Digest | None:
         first = self._write_element(elements[0], serde, into)
         last = self._write_element(elements[-1], serde, into)
-        if first[1] + last[1] < 2 * SHARED_FROM_BYTES:
+        if first.size + last.size < 2 * SHARED_FROM_BYTES:
             return None
-        names = [_raw(self._write_element(element, serde, into)[0]) for element in elements]
+        names = self._names(elements, serde, into)
         chunks = [self._store("chunk", b"".join(names[i : i + CHUNK]), into) for i in range(0, len(names), CHUNK)]
-        return self._store("list", b"".join(map(_raw, chunks)), into)
+        return chunks[0] if len(chunks) == 1 else self._store("list", b"".join(map(_raw, chunks)), into)
 
-    def _write_element(self, element: Any, serde: SerializerProtocol, into: dict[Digest, Value]) -> tuple[Digest, int]:
+    def _names(self, elements: list[Any], serde: SerializerProtocol, into: dict[Digest, Value]) -> list[bytes]:
+        place = id(elements[0])
+        grown = self._lists.pop(place, None)
+        if grown is None or not grown.begins(elements):
+            grown = _Grown()
+        watched = True
+        for element in elements[len(grown.names) :]:
+            watched &= grown.add(element)
+            grown.names.append(self._write_element(element, serde, into).name)
+        if watched:
+            _remember(self._lists, place, grown, LISTS_REMEMBERED)
+        return grown.names
+
+    def _write_element(self, element: Any, serde: SerializerProtocol, into: dict[Digest, Value]) -> _Element:
         known = self._elements.get(id(element))
-        if known is not None and known[0] is element and _same(known[1], _fingerprint(element)):
-            return known[2], known[3]
-        seen = _fingerprint(element)
+        if known is not None and known.itself is element and known.held.unchanged():
+            return known
+        held = Snapshot()
+        watched = held.add(element)
         kind, data = serde.dumps_typed(element)
-        digest = self._store(kind, data, into)
-        if seen is not None:
-            # Holding the element keeps its id from being given to another object.
-            self._elements[id(element)] = (element, seen, digest, len(data))
-            if len(self._elements) > REMEMBERED:
-                self._elements.popitem(last=False)
-        return digest, len(data)
+        named = _Element(element, held, _raw(self._store(kind, data, into)), len(data))
+        if watched:
+            _remember(self._elements, id(element), named, REMEMBERED)
+        return named
 
     def _store(self, kind: str, data: bytes, into: dict[Digest, Value]) -> Digest:
         digest = digest_of(kind, data)
         if digest not in self._handed_out:
             into[digest] = packed(kind, data)
-            self._handed_out[digest] = None
-            if len(self._handed_out) > REMEMBERED:
-                self._handed_out.popitem(last=False)
+            _remember(self._handed_out, digest, None, REMEMBERED)
         return digest
+
+
+def _remember(memory: OrderedDict[K, V], key: K, value: V, most: int) -> None:
+    """Put something last; what has been there longest gives way."""
+    memory[key] = value
+    if len(memory) > most:
+        memory.popitem(last=False)
 
 
 def read(
@@ -202,7 +219,9 @@ def read(
     def load(digest: Digest) -> Any:
         kind, data = raw[digest]
         if kind == "list":
-            return [load(element) for chunk in _names(data) for element in _names(raw[chunk][1])]
+            return [element for chunk in _names(data) for element in load(chunk)]
+        if kind == "chunk":
+            return [load(element) for element in _names(data)]
         return serde.loads_typed((kind, data))
 
     return {digest: load(digest) for digest in wanted} | {NULL_DIGEST: None}
