@@ -129,7 +129,7 @@ def _what_was_left(run: Run, started: ExecutionStarted, events: Sequence[Recorde
     """What makes LangGraph go on: the input it never saw, answers it hadn't taken yet, or nothing."""
     saver, config = run.graph.saver, config_of(run)
     if saver.get_tuple(config) is None:
-        return saver.load({started.input})[started.input]
+        return saver.history.load({started.input})[started.input]
     answers: dict[str, Digest] = {}
     for event in events:
         if isinstance(event.fact, ExecutionPaused):
@@ -140,7 +140,7 @@ def _what_was_left(run: Run, started: ExecutionStarted, events: Sequence[Recorde
     untaken = waiting & answers.keys()
     if not untaken:
         return None
-    given = saver.load({answers[interrupt] for interrupt in untaken})
+    given = saver.history.load({answers[interrupt] for interrupt in untaken})
     return Command(resume={interrupt: given[answers[interrupt]] for interrupt in untaken})
 
 

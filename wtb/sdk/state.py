@@ -9,11 +9,9 @@ from wtb.domain.execution import CheckpointSaved, ExecutionStarted
 from wtb.domain.identifiers import ExecutionId, execution_stream
 from wtb.infra.event_store.index import CHECKPOINT_SCOPE, LIFECYCLE_SCOPE
 from wtb.infra.langgraph.graphs import RunnableGraph
+from wtb.infra.langgraph.history import DELTA_COUNTERS
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import State
-
-DELTA_COUNTERS = "counters_since_delta_snapshot"
-"""LangGraph's note in a checkpoint that some channel's value is to be rebuilt from writes."""
 
 
 def state_at(
@@ -36,7 +34,7 @@ def state_at(
         channels = dict(graph.graph.get_state({"configurable": configurable}).values)
     else:
         named = {c: digest for c, (_, digest) in fact.channels.items() if digest is not None and _is_users(c)}
-        loaded = saver.load(set(named.values()))
+        loaded = saver.history.load(set(named.values()))
         channels = {channel: loaded[digest] for channel, digest in named.items()}
     return State(execution, fact.checkpoint, fact.step, datetime.fromisoformat(fact.created), channels)
 

@@ -9,7 +9,7 @@ message to a thousand then stores one message, one chunk and one list of digests
 import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from operator import is_
 from typing import Any, NamedTuple, TypeVar
@@ -189,20 +189,40 @@ def _remember(memory: OrderedDict[K, V], key: K, value: V, most: int) -> None:
         memory.popitem(last=False)
 
 
+class Loaded(Mapping[Digest, Any]):
+    """Values by digest, each made anew whenever it is asked for, so that nobody changes what another was given."""
+
+    def __init__(self, raw: dict[Digest, tuple[str, bytes]], wanted: set[Digest], serde: SerializerProtocol) -> None:
+        self._raw = raw
+        self._wanted = wanted
+        self._serde = serde
+
+    def __getitem__(self, digest: Digest) -> Any:
+        if digest == NULL_DIGEST:
+            return None
+        kind, data = self._raw[digest]
+        if kind == "list":
+            return [element for chunk in _names(data) for element in self[chunk]]
+        if kind == "chunk":
+            return [self[element] for element in _names(data)]
+        return self._serde.loads_typed((kind, data))
+
+    def __iter__(self) -> Iterator[Digest]:
+        return iter(self._wanted)
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+
 def read(
     digests: Iterable[Digest],
     fetch: Callable[[list[Digest]], dict[Digest, Value]],
     serde: SerializerProtocol,
-) -> dict[Digest, Any]:
-    """The values that digests name, read in as few fetches as lists are deep.
-
-    Raises `ValueMissing` when one isn't stored. Equal digests give one object each
-    time they are asked for, so callers that hand values out separately load them
-    separately.
-    """
-    wanted = {digest for digest in digests if digest != NULL_DIGEST}
+) -> Loaded:
+    """The values that digests name, read in as few fetches as lists are deep. Raises `ValueMissing`."""
+    wanted = set(digests)
     raw: dict[Digest, tuple[str, bytes]] = {}
-    missing = wanted
+    missing = wanted - {NULL_DIGEST}
     while missing:
         fetched = fetch(sorted(missing))
         if gone := missing - fetched.keys():
@@ -215,16 +235,7 @@ def read(
             for name in _names(raw[digest][1])
             if name not in raw
         }
-
-    def load(digest: Digest) -> Any:
-        kind, data = raw[digest]
-        if kind == "list":
-            return [element for chunk in _names(data) for element in load(chunk)]
-        if kind == "chunk":
-            return [load(element) for element in _names(data)]
-        return serde.loads_typed((kind, data))
-
-    return {digest: load(digest) for digest in wanted} | {NULL_DIGEST: None}
+    return Loaded(raw, wanted, serde)
 
 
 def _names(data: bytes) -> list[Digest]:
