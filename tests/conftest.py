@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +17,13 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres_server() -> Iterator[PostgresServer]:
     """One server for the whole run: pytest's worker processes share it, the last one to leave stops it."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "postgres"
+    # Not in pytest's own folder, of which it takes away the oldest when several runs go on at once.
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    folder = Path(tempfile.gettempdir()) / f"wtb-postgres-{run[:16]}"
     folder.mkdir(exist_ok=True)
-    server = get_server(folder, cleanup_mode="stop")
+    server = get_server(folder, cleanup_mode="delete")
     yield server
     server.cleanup()
 

@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
-from pydantic_core import from_json
+from pydantic_core import PydanticSerializationError, from_json
 
-from wtb.domain.errors import NotAStore, UnknownEvent
+from wtb.domain.errors import InvalidState, NotAStore, UnknownEvent
 from wtb.domain.event_log import Origin, Recorded
 from wtb.domain.execution import ExecutionFact, Fact, LifecycleFact, NodeFact, RecordFact
 from wtb.domain.identifiers import Position, StreamName, Version
@@ -55,9 +55,16 @@ def origin_header(origin: Origin) -> bytes:
 
 
 def encode(fact: Fact, time_us: int, origin: bytes) -> tuple[str, bytes]:
-    """A fact's topic, and its header and body as stored after the chain line."""
+    """A fact's topic, and its header and body as stored after the chain line. Raises `InvalidState`."""
     topic, to_json = _ENCODERS[type(fact)]  # type: ignore[index]
-    return topic, b'{"t":%d,%b\n%b' % (time_us, origin, to_json(fact))
+    try:
+        body = to_json(fact)
+    except PydanticSerializationError as refusal:
+        raise InvalidState(
+            f"a {type(fact).__name__} can't be stored: {refusal}",
+            hint="Texts must be valid Unicode, and metadata plain data.",
+        ) from refusal
+    return topic, b'{"t":%d,%b\n%b' % (time_us, origin, body)
 
 
 def topics(types: Iterable[str]) -> list[str]:

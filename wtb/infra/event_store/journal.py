@@ -15,7 +15,7 @@ from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from wtb.domain.errors import VersionConflict, WtbError
+from wtb.domain.errors import InvalidState, StoreUnavailable, VersionConflict, WtbError
 from wtb.domain.event_log import Append, Appended, Origin, Recorded, StreamHead, Value, recorded
 from wtb.domain.execution import ExecutionFact
 from wtb.domain.identifiers import Digest, Position, StreamName
@@ -126,7 +126,7 @@ class Committer:
         self._thread: ThreadPoolExecutor | None = None
 
     def commit(self, journal: Journal) -> None:
-        """Return once everything noted is durable; raises `StoreError` or `Conflict` when it can't be."""
+        """Return once everything noted is durable. Raises `StoreError`, `Conflict` or `InvalidState`."""
         with self._mutex:
             self._waiting[journal] = None
         # Whoever gets the lock commits for all who wait; the others then find nothing left to do.
@@ -185,33 +185,52 @@ class Committer:
             self._write(journals)
 
     def _write(self, journals: Iterable[Journal]) -> None:
-        taken = [(j, append) for j in journals if j.failure is None and (append := j.take()) is not None]
+        taken = {j: append for j in journals if j.failure is None and (append := j.take()) is not None}
         if not taken:
             return
+        try:
+            self._append(taken)
+        except BaseException as crash:  # told to whoever waits, lest they take it for durable
+            for journal in taken:
+                journal.failed(StoreUnavailable(f"a commit broke off: {crash!r}"))
+            if not isinstance(crash, Exception):
+                raise
+
+    def _append(self, taken: dict[Journal, Append]) -> None:
+        """Take out each journal that is done or has failed."""
         if len(taken) > 1:
             try:
-                done = self.store.append([append for _, append in taken])
-            except VersionConflict:
+                done = self.store.append(list(taken.values()))
+            except (VersionConflict, InvalidState):
                 pass  # one of them; find out which, one at a time
             except WtbError as failure:
-                for journal, _ in taken:
-                    journal.failed(failure)
+                while taken:
+                    taken.popitem()[0].failed(failure)
                 return
             else:
-                for (journal, append), appended in zip(taken, done, strict=True):
+                for (journal, append), appended in zip(list(taken.items()), done, strict=True):
+                    del taken[journal]
                     journal.done(append, appended)
                 return
-        for journal, append in taken:
+        for journal, append in list(taken.items()):
             try:
-                journal.done(*self._write_one(journal, append))
+                made = self._write_one(journal, append)
             except WtbError as failure:
+                del taken[journal]
                 journal.failed(failure)
+            else:
+                del taken[journal]
+                journal.done(*made)
 
     def _write_one(self, journal: Journal, append: Append) -> tuple[Append, Appended]:
         for _ in range(REBASES):
             try:
                 return append, self.store.append([append])[0]
             except VersionConflict:
+                # A connection lost after the server's commit is tried again, and meets its own events.
+                made = self.store.made(append)
+                if made is not None:
+                    return append, made
                 added = self.store.read(append.stream, after=append.head.version)
                 if not added:
                     continue

@@ -73,14 +73,17 @@ class PostgresRecorder(library.PostgresApplicationRecorder):
 
     def __init__(self, url: str, synchronous: Literal["NORMAL", "FULL"] = "NORMAL") -> None:
         try:
-            datastore = _Datastore(url, synchronous)
-            super().__init__(datastore, events_table_name=EVENTS)
-            self._refuse_newer()
-            self.create_table()
-            with self.datastore.transaction(commit=True) as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('wtb tables'))")
-                for statement in _TABLES:
-                    cursor.execute(SQL(statement))
+            # The pool would only say that it got no connection in time; this says why, and at once.
+            with psycopg.connect(url, connect_timeout=5) as opening:
+                # Held until all is made: Postgres refuses those who make or replace the same thing at once.
+                opening.execute("SELECT pg_advisory_xact_lock(hashtext('wtb tables'))")
+                datastore = _Datastore(url, synchronous)
+                super().__init__(datastore, events_table_name=EVENTS)
+                self._refuse_newer()
+                self.create_table()
+                with self.datastore.transaction(commit=True) as cursor:
+                    for statement in _TABLES:
+                        cursor.execute(SQL(statement))
         except (PersistenceError, psycopg.Error, OSError) as error:
             raise StoreUnavailable(f"can't open the Postgres store: {error}") from error
         self._appended = threading.Condition()

@@ -61,7 +61,7 @@ class Snapshot:
         return (
             all(map(is_, self._parts, flat(map(_parts, self._models))))
             and self._sizes == ([*map(len, self._dicts)], [*map(len, self._lists)])
-            and self._keys == [*flat(self._dicts)]
+            and all(map(is_, self._keys, flat(self._dicts)))
             and all(map(is_, self._values, flat(map(dict.values, self._dicts))))
             and all(map(is_, self._items, flat(self._lists)))
         )

@@ -254,11 +254,13 @@ def _forgetting(entry: tuple[str, str, str, str]) -> tuple[str, list[str]]:
 
 def _refuse_foreign_file(path: Path) -> None:
     """Raise rather than write into a file that is something else."""
-    if not path.exists() or path.stat().st_size == 0:
-        try:
+    try:
+        new = not path.exists() or path.stat().st_size == 0
+        if new:
             path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as refusal:
-            raise StoreUnavailable(f"can't make the folder of {path}: {refusal}") from refusal
+    except OSError as refusal:
+        raise StoreUnavailable(f"can't reach {path}: {refusal}") from refusal
+    if new:
         return
     try:
         with sqlite3.connect(

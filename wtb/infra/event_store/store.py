@@ -55,6 +55,14 @@ class EventStore:
         given = iter(positions)
         return [Appended(each.head, [Position(next(given)) for _ in each.events], each.chains) for each in encoded]
 
+    def made(self, append: Append) -> Appended | None:
+        """Where an append ended up that may have been made unheard; None when it wasn't made."""
+        encoded = _encode(append)
+        found = self.read(append.stream, after=append.head.version, limit=len(append.facts))
+        if [event.chain for event in found] != encoded.chains:
+            return None
+        return Appended(encoded.head, [event.position for event in found], encoded.chains)
+
     def head(self, stream: StreamName) -> StreamHead:
         with translated_errors(self.name):
             row = self._recorder.tail(stream)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import zstandard
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from wtb.domain.errors import ValueMissing
+from wtb.domain.errors import NotAStore, ValueMissing
 from wtb.domain.event_log import Value
 from wtb.domain.identifiers import NULL_DIGEST, Digest
 from wtb.infra.event_store.snapshot import IMMUTABLE, Snapshot
@@ -71,9 +71,12 @@ def packed(kind: str, data: bytes) -> Value:
 
 
 def unpacked(value: Value) -> tuple[str, bytes]:
-    """Kind and bytes as they were before compression."""
+    """Kind and bytes as they were before compression. Raises `NotAStore` when the bytes are damaged."""
     if value.kind.endswith("+zstd"):
-        return value.kind.removesuffix("+zstd"), _zstd.decompress(value.data)
+        try:
+            return value.kind.removesuffix("+zstd"), _zstd.decompress(value.data)
+        except zstandard.ZstdError as damage:
+            raise NotAStore(f"a stored value is damaged: {damage}") from damage
     return value
 
 

@@ -207,8 +207,9 @@ class Recording:
 
     def failure(self, error: BaseException, serde: SerializerProtocol) -> Failure:
         """An error as a fact tells it."""
-        text = "".join(traceback.format_exception(error))
-        return Failure(type=type(error).__name__, message=str(error), traceback=self.journal.value(text, serde))
+        text = _storable("".join(traceback.format_exception(error)))
+        message = _storable(str(error))
+        return Failure(type=type(error).__name__, message=message, traceback=self.journal.value(text, serde))
 
     # --- durability ------------------------------------------------------------------------------
 
@@ -217,3 +218,8 @@ class Recording:
 
     async def acommit(self) -> None:
         await self.committer.acommit(self.journal)
+
+
+def _storable(text: str) -> str:
+    """Text that UTF-8 can hold: an error may quote half an emoji, which is then shown escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
