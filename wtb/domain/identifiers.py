@@ -12,7 +12,10 @@ TaskId = NewType("TaskId", str)
 """LangGraph's id of one node's work in one superstep; equal again after a crash."""
 
 Namespace = NewType("Namespace", str)
-"""Where in nested graphs: ``""`` for the root, ``node:task_id`` joined by ``|`` below it."""
+"""Where in nested graphs: ``""`` for the root, ``node:task_id`` joined by ``|`` below it.
+
+A graph that a task runs again, as when its node is retried, has a number after it: ``node:task_id|1``.
+"""
 
 Digest = NewType("Digest", str)
 """SHA-256 of a value's serialised form, base64url without padding (43 characters), or ``"null"`` for None."""
@@ -47,4 +50,5 @@ def execution_of(stream: str) -> ExecutionId:
 
 def node_path(namespace: str, node: str) -> str:
     """A node's name with the graphs it is nested in: ``sub/node``."""
-    return "/".join([*(part.partition(":")[0] for part in namespace.split("|") if part), node])
+    parts = [part for part in namespace.split("|") if part and not part.isdigit()]
+    return "/".join([*(part.partition(":")[0] for part in parts), node])

@@ -23,7 +23,7 @@ from sqlalchemy import exc as refusals
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 
-from wtb.domain.errors import InvalidRequest, NotAStore, StoreUnavailable
+from wtb.domain.errors import InvalidRequest, NotAStore, StoreUnavailable, WtbError
 
 LOCK_TIMEOUT_SECONDS = 30
 
@@ -126,11 +126,15 @@ def moment(time_us: int) -> datetime:
     return datetime.fromtimestamp(time_us / 1_000_000, UTC)
 
 
-def _translate(context: ExceptionContext) -> None:
+def _translate(context: ExceptionContext) -> WtbError | None:
+    """The error to raise in place of the driver's."""
     error, what = context.sqlalchemy_exception, context.original_exception
     if isinstance(error, refusals.DataError):
-        context.chained_exception = InvalidRequest(f"the database can't take this: {what}")
-    elif "malformed" in str(what) or "not a database" in str(what):
-        context.chained_exception = NotAStore(f"the store is damaged: {what}")
-    elif isinstance(error, refusals.OperationalError):
-        context.chained_exception = StoreUnavailable(f"the store can't be read or written: {what}")
+        return InvalidRequest(
+            f"the database can't take this: {what}", hint="Ask with text that holds no zero character."
+        )
+    if "malformed" in str(what) or "not a database" in str(what):
+        return NotAStore(f"the store is damaged: {what}")
+    if isinstance(error, refusals.OperationalError):
+        return StoreUnavailable(f"the store can't be read or written: {what}")
+    return None

@@ -14,7 +14,7 @@ from wtb.domain.errors import InvalidCursor, InvalidRequest
 T = TypeVar("T", bound=msgspec.Struct)
 K = TypeVar("K")
 
-Place = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Place = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A position as a cursor holds it: no number that a database can't take."""
 
 CELL_WIDTH = 36

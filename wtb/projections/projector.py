@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, MetaData, Table, text
+from sqlalchemy.exc import ProgrammingError
 
-from wtb.domain.errors import StoreTooNew
+from wtb.domain.errors import StoreTooNew, StoreUnavailable
 from wtb.domain.event_log import EventLog, Recorded
 from wtb.domain.identifiers import Position
 from wtb.projections import checkpoints, executions, positions, steps
@@ -139,7 +140,12 @@ class Projector:
                     return progress.position if progress else NOTHING
                 # Folded before the lock is taken, so that others may write meanwhile.
                 folds = tables.folds()
-                reached = self._fold(connection, folds, progress.position)
+                try:
+                    reached = self._fold(connection, folds, progress.position)
+                except (StoreUnavailable, ProgrammingError):
+                    if positions.get(connection, tables.name) == progress:
+                        raise
+                    continue  # another process took the tables away between two statements
             with writing(self._engine) as connection:
                 # If others have moved on by now, the folds rest on rows that are no more: fold again.
                 if positions.get(connection, tables.name, lock=True) == progress:
@@ -151,7 +157,9 @@ class Projector:
             events = self._log.log(after=after, limit=self._batch)
             for fold in folds:
                 fold.take(connection, events)
-            return events[-1].position if events else after
+            reached = events[-1].position if events else after
+            del events  # before collections begin again, which else would walk over them once more
+            return reached
 
     # --- Rebuilding ---------------------------------------------------------------------------------
 
@@ -174,8 +182,9 @@ class Projector:
         """Empty tables for a rebuild, in place of any that another one has left or is filling."""
         with writing(self._engine) as connection:
             live = positions.get(connection, "live", lock=True)
-            positions.get(connection, "rebuild", lock=True)  # whoever fills the old ones is done with its batch
-            generation = live.generation + 1 if live else 0
+            left = positions.get(connection, "rebuild", lock=True)  # whoever fills the old ones is done with its batch
+            # A new number each time: who began a batch for the old ones must see that these are others.
+            generation = 1 + max((each.generation for each in (live, left) if each), default=0)
             fresh = TableSet("rebuild", generation)
             fresh.metadata.drop_all(connection)
             fresh.metadata.create_all(connection)
