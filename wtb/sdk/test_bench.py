@@ -187,6 +187,20 @@ class TestBench:
         """`resume` on the running event loop."""
         return await adrive(self._resume(execution_id, answer, answers, graph, config, context, actor))
 
+    def stream_resume(
+        self,
+        execution_id: str,
+        answer: Any = None,
+        *,
+        answers: Mapping[str, Any] | None = None,
+        graph: object | None = None,
+        config: RunnableConfig | None = None,
+        context: Any = None,
+        actor: str | None = None,
+    ) -> RunStream:
+        """`resume`, and iterate over what happens meanwhile, as with `stream`; refused before it returns."""
+        return RunStream(lambda emit: self._resume(execution_id, answer, answers, graph, config, context, actor, emit))
+
     def _resume(
         self,
         execution_id: str,

@@ -1,0 +1,68 @@
+"""``wtb events``: the log, for people a line each, for programs a CloudEvent a line."""
+
+import sys
+from datetime import datetime
+
+from wtb.domain.cloud_event import WireEvent
+from wtb.domain.event_log import Recorded
+from wtb.domain.execution import (
+    CheckpointSaved,
+    ExecutionFailed,
+    ExecutionPaused,
+    ExecutionStarted,
+    NodeCompleted,
+    NodeFailed,
+    NodeInterrupted,
+    NodeStarted,
+)
+from wtb.domain.identifiers import execution_of, node_path
+from wtb.interfaces.cli.output import brief, console, duration, text
+from wtb.interfaces.cli.shared import Shared
+from wtb.sdk.following import follow, has_ended
+
+
+def events(shared: Shared, execution_id: str | None, after: int, followed: bool) -> int:
+    """``followed``: until the execution has ended, or for ever when none is named."""
+    out = console()
+    with shared.bench() as bench:
+        if execution_id is not None:
+            bench.events(execution_id, limit=1)  # refuses an id that nothing is known of
+
+        def enough() -> bool:
+            return not followed or (execution_id is not None and has_ended(bench, execution_id))
+
+        for event in follow(bench, execution_id, after=after, enough=enough):
+            if shared.json:
+                sys.stdout.write(WireEvent.of(event).json.decode() + "\n")
+            else:
+                out.print(text(line(event, named=execution_id is None)), soft_wrap=True)
+            sys.stdout.flush()
+    return 0
+
+
+def line(event: Recorded, *, named: bool) -> str:
+    """Position, local time, the execution if it has to be ``named``, what happened."""
+    time: datetime = event.time.astimezone()
+    parts = [f"{event.position:>6}", time.strftime("%H:%M:%S.") + f"{time.microsecond // 1000:03}"]
+    if named:
+        parts.append(execution_of(event.stream))
+    return "  ".join([*parts, f"{event.type:<18}", summary(event)]).rstrip()
+
+
+def summary(event: Recorded) -> str:
+    match event.fact:
+        case ExecutionStarted(workflow=workflow):
+            return workflow
+        case NodeStarted() | NodeCompleted() | NodeFailed() | NodeInterrupted() as fact:
+            told = node_path(fact.namespace, fact.node) + (f", attempt {fact.attempt}" if fact.attempt > 1 else "")
+            if not isinstance(fact, NodeStarted):
+                told += f", {duration(fact.duration_us)}"
+            return f"{told}, {fact.error.type}: {brief(fact.error.message)}" if isinstance(fact, NodeFailed) else told
+        case CheckpointSaved(checkpoint=checkpoint, step=step):
+            return f"step {step}, {checkpoint}"
+        case ExecutionPaused(reason=reason):
+            return reason
+        case ExecutionFailed(error=error):
+            return f"{error.type}: {brief(error.message)}"
+        case _:
+            return ""

@@ -1,0 +1,87 @@
+"""What every command is told, and reading what people type."""
+
+import contextlib
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wtb.domain.errors import InvalidRequest
+from wtb.sdk import TestBench
+from wtb.sdk.configured import Settings, configured_bench, load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The options that all commands have."""
+
+    db: str | None
+    config: Path | None
+    json: bool
+
+    def settings(self, **overrides: Any) -> Settings:
+        """Raises `InvalidSettings`."""
+        return load_settings(self.config, **{"db": self.db, **overrides})
+
+    @contextmanager
+    def bench(self) -> Iterator[TestBench]:
+        """A bench on the store the options and settings name. Raises `InvalidSettings` or `StoreError`."""
+        with configured_bench(self.settings()) as bench:
+            yield bench
+
+    def command(self, *words: str) -> str:
+        """Another ``wtb`` command on the same store, to be typed as it stands."""
+        store = ["--db", self.db] if self.db else []
+        config = ["--config", str(self.config)] if self.config else []
+        return "wtb " + shlex.join([*words, *store, *config])
+
+    @contextmanager
+    def output_for_json(self) -> Iterator[None]:
+        """With ``--json`` what the user's code prints goes to stderr: stdout holds the document alone."""
+        with contextlib.redirect_stdout(sys.stderr) if self.json else contextlib.nullcontext():
+            yield
+
+
+def json_input(given: str) -> Any:
+    """JSON as typed, or from a file (``@file``), or from stdin (``-``). Raises `InvalidRequest`."""
+    if given == "-":
+        return _json(sys.stdin.read(), "the input on stdin")
+    if given.startswith("@"):
+        try:
+            return _json(Path(given[1:]).expanduser().read_text(encoding="utf-8"), f"the input in {given[1:]}")
+        except OSError as refusal:
+            raise InvalidRequest(
+                f"the input {given[1:]} can't be read: {refusal.strerror}", hint="Name a JSON file after the @."
+            ) from refusal
+        except UnicodeDecodeError as damage:
+            raise InvalidRequest(
+                f"the input {given[1:]} isn't UTF-8 text", hint="Save the JSON file as UTF-8."
+            ) from damage
+    return _json(given, "the input")
+
+
+def json_answers(given: str) -> dict[str, Any]:
+    """Raises `InvalidRequest`."""
+    answers = _json(given, "--answers")
+    if not isinstance(answers, dict):
+        raise InvalidRequest("--answers must be a JSON object", hint='Give it as {"interrupt id": answer, …}.')
+    return answers
+
+
+def json_or_text(given: str) -> Any:
+    """What JSON says, if it is JSON; else the text itself."""
+    try:
+        return json.loads(given)
+    except ValueError:
+        return given
+
+
+def _json(given: str, what: str) -> Any:
+    try:
+        return json.loads(given)
+    except ValueError as damage:
+        raise InvalidRequest(f"{what} isn't JSON: {damage}", hint="""Write it as '{"key": "value"}'.""") from damage

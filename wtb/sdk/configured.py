@@ -1,0 +1,36 @@
+"""A bench as the settings describe it."""
+
+import os
+import tomllib
+from pathlib import Path
+
+from wtb.infra.settings import CONFIG_FILE, CONFIG_VARIABLE, PREFIX, Settings, load_settings, without_secrets
+from wtb.sdk.test_bench import TestBench
+from wtb.sdk.workflow_project import WorkflowProject
+
+__all__ = ["Settings", "configured_bench", "load_settings", "sources", "without_secrets"]
+
+UNNAMED_PROJECT = "workflow"
+
+
+def configured_bench(settings: Settings) -> TestBench:
+    """Raises `StoreError`."""
+    project = WorkflowProject(
+        name=UNNAMED_PROJECT,
+        db_path=settings.db,
+        output_dir=settings.output_dir,
+        actor=settings.actor,
+        synchronous=settings.synchronous,
+    )
+    return TestBench(project)
+
+
+def sources(config: str | Path | None = None) -> dict[str, str]:
+    """Where `load_settings` reads each setting that isn't left to its default: a variable's or a file's name."""
+    path = Path(config or os.environ.get(CONFIG_VARIABLE) or CONFIG_FILE)
+    in_file = tomllib.loads(path.read_text()) if path.is_file() else {}
+    variables = {name: PREFIX + name.upper() for name in Settings.model_fields}
+    return {
+        **dict.fromkeys(in_file, str(path)),
+        **{name: variable for name, variable in variables.items() if os.environ.get(variable)},
+    }
