@@ -10,7 +10,7 @@ JOBS ?= 4
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check lint types imports format bench ci constraints clean
+.PHONY: help setup demo test soak check lint types imports format protos bench ci constraints clean
 
 help:
 	@echo "make demo         set up and run the demo"
@@ -21,6 +21,7 @@ help:
 	@echo "make types        mypy, strict"
 	@echo "make imports      the directions between the rooms of the house"
 	@echo "make format       let ruff format and fix what it can"
+	@echo "make protos       generate gRPC's code from its .proto file"
 	@echo "make bench        the figures, side by side"
 	@echo "make ci           check and test"
 	@echo "make setup        only create .venv and install"
@@ -78,6 +79,11 @@ imports: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The generator finds its plugin for types by PATH.
+protos: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I . --python_out=. --grpc_python_out=. \
+		--mypy_out=quiet:. --mypy_grpc_out=quiet:. wtb/interfaces/grpc/executions.proto
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)

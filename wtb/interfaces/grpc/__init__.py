@@ -1,0 +1,1 @@
+"""gRPC: one execution, and its events as they come."""

@@ -1,0 +1,89 @@
+"""Refusals and failures as gRPC statuses, from one table."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+from grpc import StatusCode, aio
+
+from wtb.domain import errors
+from wtb.domain.errors import WtbError
+
+STATUSES: dict[type[WtbError], StatusCode] = {
+    errors.WtbError: StatusCode.INTERNAL,
+    errors.InvalidRequest: StatusCode.INVALID_ARGUMENT,
+    errors.InvalidState: StatusCode.INVALID_ARGUMENT,
+    errors.UnserializableValue: StatusCode.INVALID_ARGUMENT,
+    errors.InvalidAnswer: StatusCode.INVALID_ARGUMENT,
+    errors.InvalidCursor: StatusCode.INVALID_ARGUMENT,
+    errors.InvalidSettings: StatusCode.INTERNAL,
+    errors.InvalidGraph: StatusCode.INTERNAL,
+    errors.NotFound: StatusCode.NOT_FOUND,
+    errors.ExecutionNotFound: StatusCode.NOT_FOUND,
+    errors.CheckpointNotFound: StatusCode.NOT_FOUND,
+    errors.WorkflowNotFound: StatusCode.NOT_FOUND,
+    errors.GraphNotFound: StatusCode.INTERNAL,
+    errors.Conflict: StatusCode.ABORTED,
+    errors.VersionConflict: StatusCode.ABORTED,
+    errors.ExecutionExists: StatusCode.ALREADY_EXISTS,
+    errors.NotResumable: StatusCode.FAILED_PRECONDITION,
+    errors.ExecutionTaken: StatusCode.ABORTED,
+    errors.StoreError: StatusCode.INTERNAL,
+    errors.StoreUnavailable: StatusCode.UNAVAILABLE,
+    errors.NotAStore: StatusCode.DATA_LOSS,
+    errors.StoreTooNew: StatusCode.INTERNAL,
+    errors.UnknownEvent: StatusCode.INTERNAL,
+    errors.ValueMissing: StatusCode.DATA_LOSS,
+    errors.ExecutionFailedError: StatusCode.FAILED_PRECONDITION,
+}
+"""Each error's status; that of the nearest class above it for one that has none here."""
+
+SERVERS_FAULT = {StatusCode.INTERNAL, StatusCode.UNAVAILABLE, StatusCode.DATA_LOSS}
+
+logger = logging.getLogger(__name__)
+
+
+class Refusal(NamedTuple):
+    """What a client is told: the status, a message, and the trailing metadata ``wtb-code`` and ``wtb-hint``."""
+
+    status: StatusCode
+    message: str
+    code: str
+    hint: str
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Metadata values may hold nothing but printable ASCII."""
+        return tuple(
+            (name, value.encode("ascii", "backslashreplace").decode())
+            for name, value in (("wtb-code", self.code), ("wtb-hint", self.hint))
+            if value
+        )
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """What may be told about an error. An unforeseen one keeps its message to the log."""
+    if isinstance(error, WtbError):
+        status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+        return Refusal(status, str(error), error.code, error.hint)
+    return Refusal(
+        StatusCode.INTERNAL,
+        "the server made a mistake; nothing was lost",
+        "internal-error",
+        "Its log tells more.",
+    )
+
+
+@asynccontextmanager
+async def refusing(context: aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
+    """End the call with an error's status."""
+    try:
+        yield
+    except aio.AbortError:
+        raise
+    except Exception as error:  # the client is told, and the log
+        refusal = refusal_of(error)
+        if refusal.status in SERVERS_FAULT:
+            logger.error("%s: %s", refusal.code, error, exc_info=None if isinstance(error, WtbError) else error)
+        await context.abort(refusal.status, refusal.message, refusal.metadata)
