@@ -7,18 +7,26 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Literal, Self
 
+from wtb.infra.event_store.postgres import CHANNEL
+
+_APPEND = CHANNEL.encode()
+"""What is in the message that calls the append, also when its statement is known to the server by another name."""
+
+_READY = b"Z\x00\x00\x00\x05I"
+"""ReadyForQuery, idle: what was asked is committed. Source: PostgreSQL's frontend/backend protocol 3.0."""
+
 
 class LossyProxy:
-    """Passes a Postgres server's connections on over TCP, and cuts the one whose COMMIT it was told to lose."""
+    """Passes a Postgres server's connections on over TCP, and cuts the one whose append it was told to lose."""
 
     def __init__(self, server_socket: str) -> None:
         self._server_socket = server_socket
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self.lose: Literal["request", "answer"] | None = None
-        """Lose the next COMMIT before the server gets it, or the server's answer to it."""
+        """Lose the next append before the server gets it, or the server's answer to it."""
         self.meanwhile: Callable[[], object] = lambda: None
-        """Called when a COMMIT was lost: the server knows, the client doesn't yet."""
+        """Called when an append was lost: the server knows, the client doesn't yet."""
         self.lost: list[str] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -52,7 +60,7 @@ class _Link:
     def _requests(self) -> None:
         with suppress(OSError):
             while data := self._client.recv(65536):
-                if b"COMMIT" in data and self._proxy.lose is not None:
+                if _APPEND in data and self._proxy.lose is not None:
                     if self._proxy.lose == "request":
                         self._lose("request")
                         return
@@ -68,7 +76,7 @@ class _Link:
                     self._client.sendall(data)
                     continue
                 held += data
-                if b"COMMIT\0" in held:  # the server's word that it is durable
+                if _READY in held:  # the server's word that it is durable
                     self._lose("answer")
                     return
         self._cut()

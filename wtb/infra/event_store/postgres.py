@@ -8,12 +8,12 @@ become visible in order.
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import psycopg
 from eventsourcing import postgres as library
-from eventsourcing.persistence import PersistenceError, StoredEvent
+from eventsourcing.persistence import InterfaceError, OperationalError, PersistenceError, StoredEvent
+from eventsourcing.utils import retry
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 from psycopg.sql import SQL
@@ -26,6 +26,8 @@ from wtb.infra.event_store.index import IndexEntry
 from wtb.infra.event_store.recorder import SCHEMA, Row, row_of
 
 EVENTS = "wtb_events"
+CHANNEL = "wtb_appended"
+"""Where listeners hear that events were appended."""
 LISTEN_SECONDS = 0.2
 
 _TABLES = [
@@ -38,6 +40,43 @@ _TABLES = [
     "CREATE TABLE IF NOT EXISTS wtb_meta (name text PRIMARY KEY, value text NOT NULL)",
     f"INSERT INTO wtb_meta VALUES ('schema', '{SCHEMA}') ON CONFLICT DO NOTHING",
 ]
+
+# All of an append in one statement: one way to the server and back, and the lock is held for its writing alone.
+# Values and index entries go in before the lock is taken, in an order in which two writers can't wait for each other.
+_APPEND = f"""CREATE OR REPLACE FUNCTION wtb_append(
+    digests text[], kinds text[], datas bytea[],
+    at_streams text[], at_scopes text[], at_namespaces text[], at_keys text[], at_versions bigint[],
+    not_streams text[], not_scopes text[], not_namespaces text[], not_keys text[],
+    streams text[], versions bigint[], topics text[], states bytea[], channel text)
+RETURNS SETOF bigint LANGUAGE plpgsql AS $body$
+BEGIN
+    INSERT INTO wtb_values
+        SELECT * FROM unnest(digests, kinds, datas) AS v (digest, kind, data) ORDER BY v.digest COLLATE "C"
+        ON CONFLICT DO NOTHING;
+    INSERT INTO wtb_index
+        SELECT * FROM unnest(at_streams, at_scopes, at_namespaces, at_keys, at_versions)
+            AS i (stream, scope, namespace, key, version)
+            ORDER BY i.stream COLLATE "C", i.namespace COLLATE "C", i.key COLLATE "C", i.scope COLLATE "C", i.version
+        ON CONFLICT DO NOTHING;
+    IF cardinality(not_streams) > 0 THEN
+        DELETE FROM wtb_index i USING unnest(not_streams, not_scopes, not_namespaces, not_keys)
+            AS n (stream, scope, namespace, key)
+            WHERE i.stream = n.stream AND i.scope = n.scope
+            AND n.namespace IN (i.namespace, '*') AND n.key IN (i.key, '*');
+    END IF;
+    LOCK TABLE {EVENTS} IN EXCLUSIVE MODE;
+    PERFORM pg_notify(channel, '');
+    RETURN QUERY INSERT INTO {EVENTS} (originator_id, originator_version, topic, state)
+        SELECT e.stream, e.version, e.topic, e.state FROM unnest(streams, versions, topics, states)
+            WITH ORDINALITY AS e (stream, version, topic, state, place) ORDER BY e.place
+        RETURNING notification_id;
+END $body$"""
+
+_CALL_APPEND = SQL(
+    "SELECT * FROM wtb_append(%s::text[],%s::text[],%b::bytea[],"
+    "%s::text[],%s::text[],%s::text[],%s::text[],%s::bigint[],%s::text[],%s::text[],%s::text[],%s::text[],"
+    "%s::text[],%s::bigint[],%s::text[],%b::bytea[],%s)"
+)
 
 _COLUMNS = "notification_id, originator_id, originator_version, topic, state"
 
@@ -82,7 +121,7 @@ class PostgresRecorder(library.PostgresApplicationRecorder):
                 self._refuse_newer()
                 self.create_table()
                 with self.datastore.transaction(commit=True) as cursor:
-                    for statement in _TABLES:
+                    for statement in [*_TABLES, _APPEND]:
                         cursor.execute(SQL(statement))
         except (PersistenceError, psycopg.Error, OSError) as error:
             raise StoreUnavailable(f"can't open the Postgres store: {error}") from error
@@ -99,37 +138,31 @@ class PostgresRecorder(library.PostgresApplicationRecorder):
         if not schema:
             raise NotAStore("the table wtb_meta holds no schema number")
 
-    def _insert_events(
+    @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
+    def insert_events(
         self,
-        curs: Any,
         stored_events: Sequence[StoredEvent],
         *,
         values: Mapping[Digest, Value] | None = None,
         index: Sequence[IndexEntry] = (),
         forget: Sequence[tuple[str, str, str, str]] = (),
         **_: Any,
-    ) -> None:
-        # Before the library takes the table lock, so that other writers' values go in at the same time.
-        if values:
-            curs.executemany(
-                "INSERT INTO wtb_values VALUES (%s,%s,%s) ON CONFLICT DO NOTHING",
-                [(d, v.kind, v.data) for d, v in values.items()],
-            )
-        if index:
-            curs.executemany(
-                "INSERT INTO wtb_index VALUES (%s,%s,%s,%s,%s) ON CONFLICT DO NOTHING", [tuple(e) for e in index]
-            )
-        for stream, scope, namespace, key in forget:
-            statement, params = "DELETE FROM wtb_index WHERE stream=%s AND scope=%s", [stream, scope]
-            if namespace != "*":
-                statement, params = statement + " AND namespace=%s", [*params, namespace]
-            if key != "*":
-                statement, params = statement + " AND key=%s", [*params, key]
-            curs.execute(statement, params)
-
-    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        small = [replace(event, state=compact(event.state)) for event in stored_events]
-        positions: Sequence[int] | None = super().insert_events(small, **kwargs)
+    ) -> Sequence[int]:
+        named = values or {}
+        arguments = [
+            [*named],
+            [value.kind for value in named.values()],
+            [value.data for value in named.values()],
+            *_columns(index, 5),
+            *_columns(forget, 4),
+            [event.originator_id for event in stored_events],
+            [event.originator_version for event in stored_events],
+            [event.topic for event in stored_events],
+            [compact(event.state) for event in stored_events],
+            CHANNEL,
+        ]
+        with self.datastore.get_connection() as connection, connection.cursor(row_factory=tuple_row) as cursor:
+            positions = [position for (position,) in cursor.execute(_CALL_APPEND, arguments, prepare=True)]
         with self._appended:
             self._appended.notify_all()
         return positions
@@ -221,7 +254,7 @@ class PostgresRecorder(library.PostgresApplicationRecorder):
         while not self._closed.is_set():
             try:
                 with self.datastore.get_connection() as connection:
-                    connection.execute(SQL(f"LISTEN {self.channel_name}"))
+                    connection.execute(SQL(f"LISTEN {CHANNEL}"))
                     while not self._closed.is_set():
                         for _ in connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
                             with self._appended:
@@ -235,3 +268,8 @@ class PostgresRecorder(library.PostgresApplicationRecorder):
         if self._listener is not None:
             self._listener.join()
         self.datastore.close()
+
+
+def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
+    """Rows turned into one array for each column."""
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
