@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,13 +38,21 @@ class Shared:
         """Another ``wtb`` command on the same store, to be typed as it stands."""
         store = ["--db", self.db] if self.db else []
         config = ["--config", str(self.config)] if self.config else []
-        return "wtb " + shlex.join([*words, *store, *config])
+        return shlex.join([program(), *words, *store, *config])
 
     @contextmanager
     def output_for_json(self) -> Iterator[None]:
         """With ``--json`` what the user's code prints goes to stderr: stdout holds the document alone."""
         with contextlib.redirect_stdout(sys.stderr) if self.json else contextlib.nullcontext():
             yield
+
+
+def program() -> str:
+    """What runs this ``wtb`` again: its name where that is on the PATH, else the path it was called by."""
+    called = sys.argv[0]
+    found = shutil.which("wtb")
+    isolated = Path(called).name == "wtb" and (found is None or not Path(found).samefile(called))
+    return called if isolated else "wtb"
 
 
 def json_input(given: str) -> Any:
