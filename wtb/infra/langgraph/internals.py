@@ -21,11 +21,13 @@ from langgraph._internal._runnable import RunnableCallable, RunnableSeq
 from langgraph._internal._serde import build_serde_allowlist
 from langgraph.channels import DeltaChannel
 from langgraph.constants import START
+from langgraph.graph._branch import BranchSpec
 from langgraph.pregel import Pregel
 from langgraph.pregel._algo import task_path_str
 from langgraph.pregel._loop import AsyncPregelLoop, SyncPregelLoop
 from langgraph.pregel._messages import ensure_message_ids
 from langgraph.pregel._read import PregelNode
+from langgraph.pregel._write import ChannelWrite
 
 __all__ = [
     "CONF",
@@ -40,6 +42,8 @@ __all__ = [
     "RESUME",
     "START",
     "AsyncPregelLoop",
+    "BranchSpec",
+    "ChannelWrite",
     "DeltaChannel",
     "Pregel",
     "PregelNode",

@@ -53,7 +53,8 @@ class Shells:
         nodes = {
             name: node if name == START else self._shelled(name, node, graph) for name, node in graph.nodes.items()
         }
-        return graph.copy({"nodes": nodes})
+        # A new graph puts a channel of its own among those it is given: not among the user's.
+        return graph.copy({"nodes": nodes, "channels": dict(graph.channels)})
 
     def _shelled(self, name: str, node: PregelNode, graph: Graph) -> PregelNode:
         attributes = {k: v for k, v in node.__dict__.items() if k not in ("flat_writers", "node", "input_cache_key")}
