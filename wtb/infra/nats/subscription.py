@@ -204,8 +204,12 @@ class LiveEvents:
                 follower.offer(event)
 
     def _expect(self, before: int, now: int) -> None:
-        """Note where the stream is; a message missing before it sends everyone back to the log."""
-        if self._sequence not in (None, before):
+        """Note where the stream is; a message missing before it sends everyone back to the log.
+
+        So does the first one: it may come before the answer that the consumer is
+        made, and what the consumer never saw is missing before it.
+        """
+        if self._sequence != before:
             self._tell_all(_Follower.fall_behind)
         self._sequence = now
 
