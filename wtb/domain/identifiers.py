@@ -2,6 +2,8 @@
 
 from typing import NewType
 
+from wtb.domain.errors import ExecutionNotFound, InvalidRequest
+
 ExecutionId = NewType("ExecutionId", str)
 """One run of a workflow; also LangGraph's ``thread_id``."""
 
@@ -35,7 +37,42 @@ Version = NewType("Version", int)
 NULL_DIGEST = Digest("null")
 """None needs no storing."""
 
+LONGEST_EXECUTION_ID = 200
+"""Bytes of UTF-8: a folder is named by it, and file systems stop at 255."""
+
 _EXECUTION = "execution-"
+
+
+def new_id(text: str) -> ExecutionId:
+    """The id that somebody chose for a new execution.
+
+    It names a folder too, so it must be one path component everywhere. Raises
+    `InvalidRequest`.
+    """
+    storable = is_storable(text)
+    if not storable or not text.isprintable() or not text.strip(" .") or "/" in text or "\\" in text:
+        flaw = "it must name a folder"
+    elif len(text.encode()) > LONGEST_EXECUTION_ID:
+        flaw = f"it is longer than {LONGEST_EXECUTION_ID} bytes"
+    else:
+        return ExecutionId(text)
+    shown = text if len(text) <= LONGEST_EXECUTION_ID else text[:50] + "…"
+    raise InvalidRequest(
+        f"{shown!r} can't be an execution's id: {flaw}",
+        hint="Use letters, digits, dots, dashes and underscores, or leave it out.",
+    )
+
+
+def known_id(text: str) -> ExecutionId:
+    """The id of an execution that there may be. Raises `ExecutionNotFound` for text that no database can hold."""
+    if not is_storable(text):
+        raise ExecutionNotFound(text)
+    return ExecutionId(text)
+
+
+def is_storable(text: str) -> bool:
+    """Whether both databases take it: no zero character, no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def execution_stream(execution: str) -> StreamName:

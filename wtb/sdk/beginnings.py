@@ -1,20 +1,23 @@
 """The three ways a stretch of an execution begins: started, resumed after a pause, recovered after a crash."""
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from typing import Any, cast
 
 from langgraph.types import Command
 
 from wtb.domain import execution as domain
-from wtb.domain.errors import ExecutionExists, ExecutionTaken, InvalidAnswer, WtbError
+from wtb.domain.errors import ExecutionExists, ExecutionTaken, InvalidAnswer, VersionConflict, WtbError
 from wtb.domain.event_log import EMPTY_STREAM, Origin, Recorded, StreamHead
 from wtb.domain.execution import (
+    CancelRequested,
     ExecutionPaused,
     ExecutionRecovered,
     ExecutionResumed,
     ExecutionStarted,
     LifecycleFact,
     Paused,
+    PauseRequested,
 )
 from wtb.domain.identifiers import Digest, ExecutionId, WorkerId, execution_stream
 from wtb.infra.event_store.journal import Journal
@@ -22,6 +25,15 @@ from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.langgraph.recording import Recording
 from wtb.sdk.platform import Platform
 from wtb.sdk.running import Emit, Options, Run, config_of
+
+
+class Unanswered(Enum):
+    """What stands where no answer was given, since None is one."""
+
+    UNANSWERED = "unanswered"
+
+
+UNANSWERED = Unanswered.UNANSWERED
 
 FindGraph = Callable[[str], RunnableGraph]
 """Workflow name to its graph; raises `WorkflowNotFound`."""
@@ -75,6 +87,23 @@ def resume(
     `ExecutionNotFound`, `ExecutionTaken`, `NotResumable`, `InvalidAnswer` or
     `WorkflowNotFound`.
     """
+    while True:
+        try:
+            return _resume(platform, execution, find_graph, answer, answers, origin, options, emit)
+        except VersionConflict:
+            pass  # it is no longer as it was when looked at: look again
+
+
+def _resume(
+    platform: Platform,
+    execution: ExecutionId,
+    find_graph: FindGraph,
+    answer: Any,
+    answers: Mapping[str, Any] | None,
+    origin: Origin,
+    options: Options,
+    emit: Emit | None,
+) -> Run:
     events, head = platform.store.lifecycle(execution_stream(execution))
     state = _fold(events)
     if isinstance(state, Paused) and answers is None:
@@ -106,9 +135,35 @@ def recover(
 
     Raises `ExecutionNotFound`, `ExecutionTaken` or `WorkflowNotFound`.
     """
+    while True:
+        try:
+            return _recover(platform, execution, find_graph, origin, options, emit)
+        except VersionConflict:
+            pass  # as above
+
+
+def is_run(platform: Platform, execution: ExecutionId, worker: WorkerId) -> bool:
+    """Whether the worker that an execution is recorded as running in still runs it.
+
+    This process knows what it runs: what it had to give up, because it could no
+    longer be recorded, it doesn't run any more.
+    """
+    if worker == platform.presence.announce():
+        return platform.saver.queues(execution)
+    return platform.presence.is_alive(worker)
+
+
+def _recover(
+    platform: Platform,
+    execution: ExecutionId,
+    find_graph: FindGraph,
+    origin: Origin,
+    options: Options,
+    emit: Emit | None,
+) -> Run | None:
     events, head = platform.store.lifecycle(execution_stream(execution))
     state = _fold(events)
-    alive = isinstance(state, domain.Running) and platform.presence.is_alive(state.worker)
+    alive = isinstance(state, domain.Running) and is_run(platform, execution, state.worker)
     facts = domain.recover(execution, state, platform.presence.announce(), alive=alive)
     if not facts:
         return None
@@ -148,8 +203,10 @@ def _by_interrupt(execution: ExecutionId, state: Paused, answer: Any) -> dict[st
     waiting = [question.id for question in state.questions]
     if len(waiting) > 1:
         raise InvalidAnswer(f"execution {execution!r} waits for {len(waiting)} answers: {', '.join(waiting)}")
-    if not waiting and answer is not None:
+    if not waiting and answer is not None and answer is not UNANSWERED:
         raise InvalidAnswer(f"execution {execution!r} waits for no answer", hint="Resume it without one.")
+    if waiting and answer is UNANSWERED:
+        raise InvalidAnswer(f"execution {execution!r} waits for an answer and got none")
     return dict.fromkeys(waiting, answer)
 
 
@@ -160,9 +217,13 @@ def _fold(events: Sequence[Recorded]) -> domain.State:
 def _recording(
     platform: Platform, execution: ExecutionId, head: StreamHead, origin: Origin, emit: Emit | None
 ) -> Recording:
-    claim = _Claim(execution, platform.presence.announce())
+    worker = platform.presence.announce()
     journal = Journal(
-        execution_stream(execution), head, origin, admit=claim.admit, told=None if emit is None else _each(emit)
+        execution_stream(execution),
+        head,
+        origin,
+        admit=lambda added: _admit(execution, worker, added, held=journal.position > 0),
+        told=None if emit is None else _each(emit),
     )
     return Recording(journal, platform.saver.committer, engine=True, fresh=head == EMPTY_STREAM)
 
@@ -195,18 +256,17 @@ def _begin(
             raise
 
 
-class _Claim:
-    """This process runs the execution; what others may add to its stream meanwhile is limited to requests."""
+def _admit(execution: ExecutionId, worker: WorkerId, added: Sequence[Recorded], *, held: bool) -> None:
+    """Judge what others added to the stream: while this process holds the execution they may only ask for something.
 
-    def __init__(self, execution: ExecutionId, worker: WorkerId) -> None:
-        self._execution = execution
-        self._worker = worker
-
-    def admit(self, added: Sequence[Recorded]) -> None:
-        """Raise `ExecutionTaken` when another process has taken the execution over."""
-        for event in added:
-            fact = event.fact
-            if isinstance(fact, ExecutionStarted):
-                raise ExecutionExists(self._execution)
-            if isinstance(fact, ExecutionResumed | ExecutionRecovered) and fact.worker != self._worker:
-                raise ExecutionTaken(self._execution, fact.worker)
+    Raises `ExecutionExists`, `ExecutionTaken`, or `VersionConflict` when the
+    claim to hold it rests on what is no longer so.
+    """
+    for event in added:
+        fact = event.fact
+        if isinstance(fact, ExecutionStarted):
+            raise ExecutionExists(execution)
+        if not held and isinstance(fact, LifecycleFact) and not isinstance(fact, PauseRequested | CancelRequested):
+            raise VersionConflict(event.stream, event.version - 1)
+        if isinstance(fact, ExecutionResumed | ExecutionRecovered) and fact.worker != worker:
+            raise ExecutionTaken(execution, fact.worker)

@@ -1,12 +1,15 @@
 """States as checkpoints hold them."""
 
+from copy import deepcopy
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
+
+from langgraph.channels.base import BaseChannel
 
 from wtb.domain.errors import CheckpointNotFound
 from wtb.domain.event_log import Recorded
 from wtb.domain.execution import CheckpointSaved, ExecutionStarted
-from wtb.domain.identifiers import ExecutionId, execution_stream
+from wtb.domain.identifiers import ExecutionId, execution_stream, node_path
 from wtb.infra.event_store.index import CHECKPOINT_SCOPE, LIFECYCLE_SCOPE
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.langgraph.history import DELTA_COUNTERS
@@ -19,8 +22,9 @@ def state_at(
 ) -> State:
     """The state at a checkpoint, or at the newest one of the namespace.
 
-    ``graph`` lets its own types be built, and delta channels be rebuilt; without
-    it both come as the plain data that was stored. Raises `CheckpointNotFound`.
+    ``graph`` lets its own types be built, delta channels be rebuilt, and channels
+    that begin with a value be shown before they are written; without it there is
+    the plain data that was stored. Raises `CheckpointNotFound`.
     """
     # A named checkpoint may be a nested graph's; most are the outermost one's, which the index finds at once.
     namespaces: tuple[str | None, ...] = (namespace,) if checkpoint is None else (namespace, None)
@@ -36,6 +40,9 @@ def state_at(
         named = {c: digest for c, (_, digest) in fact.channels.items() if digest is not None and _is_users(c)}
         loaded = saver.history.load(set(named.values()))
         channels = {channel: loaded[digest] for channel, digest in named.items()}
+        if graph is not None:
+            for channel, value in _unwritten(graph, fact.namespace).items():
+                channels.setdefault(channel, value)
     return State(execution, fact.checkpoint, fact.step, datetime.fromisoformat(fact.created), channels)
 
 
@@ -50,6 +57,19 @@ def _find(platform: Platform, execution: ExecutionId, namespace: str | None, che
         execution_stream(execution), CHECKPOINT_SCOPE, namespace=namespace, key=checkpoint, newest_first=True, limit=1
     )
     return found[0][1] if found else None
+
+
+def _unwritten(graph: RunnableGraph, namespace: str) -> dict[str, Any]:
+    """What a graph's channels hold before anything is written to them; most hold nothing."""
+    within: Any = graph.graph
+    if namespace:
+        nested = {name.replace("|", "/"): subgraph for name, subgraph in within.get_subgraphs(recurse=True)}
+        within = nested.get(node_path(namespace, "").rstrip("/"))
+    return {
+        name: deepcopy(channel.get())
+        for name, channel in (within.channels.items() if within is not None else ())
+        if _is_users(name) and isinstance(channel, BaseChannel) and channel.is_available()
+    }
 
 
 def _is_users(channel: str) -> bool:

@@ -8,13 +8,14 @@ from langchain_core.runnables import RunnableConfig
 
 from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, NotFound
 from wtb.domain.event_log import EMPTY_STREAM, Recorded
-from wtb.domain.identifiers import ExecutionId, execution_stream
+from wtb.domain.identifiers import execution_stream, is_storable, known_id, new_id
 from wtb.projections import checkpoints, executions, steps
 from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
-from wtb.projections.page import Page
+from wtb.projections.page import Page, check_limit
 from wtb.projections.steps import Step
 from wtb.sdk import beginnings
+from wtb.sdk.beginnings import UNANSWERED
 from wtb.sdk.platform import new_execution_id, open_platform
 from wtb.sdk.results import Recovery, RunResult, State, Status, Unrecovered
 from wtb.sdk.running import Emit, Options, Run, adrive, drive
@@ -76,7 +77,7 @@ class TestBench:
         """Run a `StateGraph` or a compiled graph to its end, its first interrupt or its failure.
 
         A node's failure is told by the result's ``status`` and ``error``. Raises
-        `InvalidGraph`, `InvalidState`, `ExecutionExists` or `StoreError`.
+        `InvalidGraph`, `InvalidState`, `InvalidRequest`, `ExecutionExists` or `StoreError`.
         """
         return drive(self._start(graph, initial_state, workflow, execution_id, config, context, actor, trace))
 
@@ -144,7 +145,7 @@ class TestBench:
         name, runnable = self._workflows.register(graph, workflow)
         return beginnings.start(
             self.platform,
-            ExecutionId(execution_id) if execution_id else new_execution_id(),
+            new_execution_id() if execution_id is None else new_id(execution_id),
             name,
             runnable,
             state,
@@ -157,7 +158,7 @@ class TestBench:
     def resume(
         self,
         execution_id: str,
-        answer: Any = None,
+        answer: Any = UNANSWERED,
         *,
         answers: Mapping[str, Any] | None = None,
         graph: object | None = None,
@@ -176,7 +177,7 @@ class TestBench:
     async def aresume(
         self,
         execution_id: str,
-        answer: Any = None,
+        answer: Any = UNANSWERED,
         *,
         answers: Mapping[str, Any] | None = None,
         graph: object | None = None,
@@ -190,7 +191,7 @@ class TestBench:
     def stream_resume(
         self,
         execution_id: str,
-        answer: Any = None,
+        answer: Any = UNANSWERED,
         *,
         answers: Mapping[str, Any] | None = None,
         graph: object | None = None,
@@ -214,7 +215,7 @@ class TestBench:
     ) -> Run:
         return beginnings.resume(
             self.platform,
-            ExecutionId(execution_id),
+            known_id(execution_id),
             self._finder(graph),
             answer,
             answers,
@@ -231,10 +232,14 @@ class TestBench:
     def recover(self, execution_id: str | None = None, *, graph: object | None = None) -> Recovery:
         """Finish executions whose process died, without running a finished node again.
 
-        All of them, or one. Those that can't be recovered now (their graph is
-        unknown here, another process was first) are told in ``left``.
+        All of them, or one. ``graph`` stands for its own workflow, or for that of the
+        one named. Those that can't be recovered now (their graph is unknown here,
+        another process was first) are told in ``left``.
         """
-        found = [ExecutionId(execution_id)] if execution_id else [e.id for e in self._orphans()]
+        if graph is not None and execution_id is None:
+            self.register(graph)
+            graph = None
+        found = [e.id for e in self._orphans()] if execution_id is None else [known_id(execution_id)]
         results: list[RunResult] = []
         left: list[Unrecovered] = []
         for execution in found:
@@ -245,16 +250,16 @@ class TestBench:
                 if run is not None:
                     results.append(drive(run))
             except (Conflict, NotFound) as refusal:
-                if execution_id:
+                if execution_id is not None:
                     raise
                 left.append(Unrecovered(execution, str(refusal)))
         return Recovery(tuple(results), tuple(left))
 
     def _orphans(self) -> list[Execution]:
-        """Executions recorded as running whose process is gone."""
+        """Executions recorded as running that nobody runs any more."""
         with self.platform.reading() as connection:
             running = executions.running(connection)
-        return [execution for execution in running if not self.platform.presence.is_alive(execution.worker)]
+        return [found for found in running if not beginnings.is_run(self.platform, found.id, found.worker)]
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -273,7 +278,7 @@ class TestBench:
     def execution(self, execution_id: str) -> Execution:
         """Raises `ExecutionNotFound`."""
         with self.platform.reading() as connection:
-            found = executions.get(connection, execution_id)
+            found = executions.get(connection, known_id(execution_id))
         if found is None:
             raise ExecutionNotFound(execution_id)
         return found
@@ -294,26 +299,31 @@ class TestBench:
 
     def state(self, execution_id: str, at: str | None = None, *, namespace: str = "") -> State:
         """The state at a checkpoint, or the newest. Raises `ExecutionNotFound` or `CheckpointNotFound`."""
-        graph = self._workflows.get(workflow_of(self.platform, ExecutionId(execution_id)))
+        execution = known_id(execution_id)
+        graph = self._workflows.get(workflow_of(self.platform, execution))
         try:
-            return state_at(self.platform, ExecutionId(execution_id), at, namespace, graph)
+            if not (is_storable(at or "") and is_storable(namespace)):
+                raise CheckpointNotFound(execution, at)
+            return state_at(self.platform, execution, at, namespace, graph)
         except CheckpointNotFound:
             self._require(execution_id)
             raise
 
     def events(self, execution_id: str, *, after: int = 0, limit: int | None = None) -> list[Recorded]:
         """One execution's events after a log position, oldest first. Raises `ExecutionNotFound`."""
+        check_limit(limit)
         self._require(execution_id)
         stream = execution_stream(execution_id)
         return self.platform.store.log(after=after, limit=limit or 2**31, stream=stream)
 
     def log(self, *, after: int = 0, limit: int = 1000, types: tuple[str, ...] = ()) -> list[Recorded]:
         """All executions' events after a position, in order."""
+        check_limit(limit)
         return self.platform.store.log(after=after, limit=limit, types=types)
 
     def _require(self, execution_id: str) -> list[Recorded]:
         """The execution's lifecycle; a bare checkpointer's thread has none, and counts as known."""
-        facts, head = self.platform.store.lifecycle(execution_stream(execution_id))
+        facts, head = self.platform.store.lifecycle(execution_stream(known_id(execution_id)))
         if head == EMPTY_STREAM:
             raise ExecutionNotFound(execution_id)
         return facts

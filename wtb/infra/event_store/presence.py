@@ -115,8 +115,8 @@ class PostgresPresence:
         if self._mine is not None and self._mine[0] == worker:
             return True
         with self._connect() as session:
-            # The lock this may take goes with the session.
-            free = session.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (worker,)).fetchone()
+            # Shared, so that those who ask don't keep each other from it: it goes with the session, a little later.
+            free = session.execute("SELECT pg_try_advisory_lock_shared(hashtextextended(%s, 0))", (worker,)).fetchone()
         return not free[0]
 
     def close(self) -> None:
