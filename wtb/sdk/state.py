@@ -1,10 +1,7 @@
 """States as checkpoints hold them."""
 
-from copy import deepcopy
 from datetime import datetime
-from typing import Any, cast
-
-from langgraph.channels.base import BaseChannel
+from typing import cast
 
 from wtb.domain.errors import CheckpointNotFound
 from wtb.domain.event_log import Recorded
@@ -41,8 +38,8 @@ def state_at(
         loaded = saver.history.load(set(named.values()))
         channels = {channel: loaded[digest] for channel, digest in named.items()}
         if graph is not None:
-            for channel, value in _unwritten(graph, fact.namespace).items():
-                channels.setdefault(channel, value)
+            initial = graph.initial_values(node_path(fact.namespace, "").rstrip("/"))
+            channels |= {c: value for c, value in initial.items() if _is_users(c) and c not in channels}
     return State(execution, fact.checkpoint, fact.step, datetime.fromisoformat(fact.created), channels)
 
 
@@ -57,19 +54,6 @@ def _find(platform: Platform, execution: ExecutionId, namespace: str | None, che
         execution_stream(execution), CHECKPOINT_SCOPE, namespace=namespace, key=checkpoint, newest_first=True, limit=1
     )
     return found[0][1] if found else None
-
-
-def _unwritten(graph: RunnableGraph, namespace: str) -> dict[str, Any]:
-    """What a graph's channels hold before anything is written to them; most hold nothing."""
-    within: Any = graph.graph
-    if namespace:
-        nested = {name.replace("|", "/"): subgraph for name, subgraph in within.get_subgraphs(recurse=True)}
-        within = nested.get(node_path(namespace, "").rstrip("/"))
-    return {
-        name: deepcopy(channel.get())
-        for name, channel in (within.channels.items() if within is not None else ())
-        if _is_users(name) and isinstance(channel, BaseChannel) and channel.is_available()
-    }
 
 
 def _is_users(channel: str) -> bool:

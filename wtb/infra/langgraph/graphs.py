@@ -1,15 +1,17 @@
 """Graphs as WTB runs them: accepted, given shells, checked for what they need."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import is_dataclass
 from typing import Any, cast
 
+from langgraph.channels.base import BaseChannel
 from langgraph.graph import StateGraph
 from pydantic import BaseModel, ValidationError
 
 from wtb.domain.errors import InvalidGraph, InvalidState
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
-from wtb.infra.langgraph.internals import Pregel, RunnableCallable, RunnableSeq, allowlist, walk
+from wtb.infra.langgraph.internals import Pregel, RunnableCallable, RunnableSeq, allowlist, subgraph_of, walk
 from wtb.infra.langgraph.node_shell import Shells
 from wtb.infra.langgraph.versioning import graph_version
 
@@ -26,6 +28,12 @@ class RunnableGraph:
         self.async_only = any(_is_async_only(node.bound) for _, node in walk(graph))
         self.has_breakpoints = bool(graph.interrupt_before_nodes or graph.interrupt_after_nodes)
         self._source = graph
+        nested = ((path, subgraph_of(node)) for path, node in walk(graph))
+        self._initial = {"": _initial(graph)} | {path: _initial(each) for path, each in nested if each is not None}
+
+    def initial_values(self, path: str) -> dict[str, Any]:
+        """What a graph's channels hold before anything is written; ``path`` is a nested one's, such as ``sub``."""
+        return deepcopy(self._initial.get(path, {}))
 
     def check_input(self, state: Any) -> None:
         """Raise `InvalidState` when the graph could make nothing of this input."""
@@ -52,6 +60,14 @@ class RunnableGraph:
             raise InvalidState(f"the graph has no channel {unknown[0]!r}; it has {', '.join(sorted(accepted))}")
         if accepted and not state:
             raise InvalidState(f"the initial state is empty; the graph has {', '.join(sorted(accepted))}")
+
+
+def _initial(graph: Graph) -> dict[str, Any]:
+    return {
+        name: channel.get()
+        for name, channel in graph.channels.items()
+        if isinstance(channel, BaseChannel) and channel.is_available()
+    }
 
 
 def _all_annotations(schema: Any) -> set[str]:
