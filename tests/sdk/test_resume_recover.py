@@ -367,6 +367,14 @@ def test_an_execution_whose_process_was_killed_is_finished(project: WorkflowProj
         assert len(bench.recover()) == 0
 
 
+def test_a_graph_recovers_the_executions_of_its_own_workflow_alone(project: WorkflowProject) -> None:
+    dies_running(project, dies_in_b, "killed")
+    with TestBench(project) as bench:
+        recovery = bench.recover(graph=chain(name="another", a=says("a")))
+        assert (recovery.results, [each.execution_id for each in recovery.left]) == ((), ["killed"])
+        assert bench.recover("killed", graph=lives_in_b()).results[0].status == "completed"
+
+
 def test_an_execution_killed_in_a_nested_graph_goes_on_in_it(project: WorkflowProject) -> None:
     dies_running(project, dies_in_a_nested_graph, "killed")
     with TestBench(project) as bench:
