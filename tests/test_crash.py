@@ -138,7 +138,10 @@ def _wait_until_gone(project: WorkflowProject) -> None:
             pass
 
 
-def check_after_kill(bench: TestBench, execution: str, witness: Witness, stretch: int, figures: Figures) -> None:
+def check_after_kill(
+    bench: TestBench, execution: str, witness: Witness, stretch: int, before: int, figures: Figures
+) -> None:
+    """``before`` is how many events there were when the stretch began: it may have been killed before its first."""
     for text in witness.told("told"):
         position, chain = text.split()
         [kept] = bench.log(after=int(position) - 1, limit=1)
@@ -146,7 +149,7 @@ def check_after_kill(bench: TestBench, execution: str, witness: Witness, stretch
 
     events = bench.events(execution) if exists(bench, execution) else []
     starts, ends = witness.told("start", stretch), witness.told("end", stretch)
-    begun, completed = durable(last_stretch(events), NodeStarted), durable(last_stretch(events), NodeCompleted)
+    begun, completed = durable(events[before:], NodeStarted), durable(events[before:], NodeCompleted)
     assert starts <= begun, "a node ran whose start wasn't durable"
     assert completed <= ends, "a node has a durable end that it didn't come to"
     assert max(begun.values(), default=0) <= 1, "a node was begun twice in one stretch"
@@ -186,10 +189,11 @@ def disturb_one(
             check_the_end(bench, execution, witness, stretch, rng.random() < 0.5, figures)
             return
         asynchronous = rng.random() < 0.5
-        if not killed(project, Stretch(execution, stretch, exists(bench, execution), asynchronous), witness, rng):
+        before = len(bench.events(execution)) if exists(bench, execution) else 0
+        if not killed(project, Stretch(execution, stretch, before > 0, asynchronous), witness, rng):
             check_the_end(bench, execution, witness, stretch + 1, True, figures)
             return
-        check_after_kill(bench, execution, witness, stretch, figures)
+        check_after_kill(bench, execution, witness, stretch, before, figures)
 
 
 def check_the_end(
