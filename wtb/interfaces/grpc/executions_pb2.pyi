@@ -118,14 +118,18 @@ class Event(_message.Message):
     """Place in the log, over all executions."""
     type: _builtins.str
     """The fact's name, such as NodeCompleted."""
-    cloud_event: _builtins.bytes
-    """The whole event: a CloudEvent 1.0 in its JSON format."""
+    cloud_event: _builtins.str
+    """The whole event: a CloudEvent 1.0 in its JSON format, with the extension
+    attributes position, stream, version, actor, cause, traceparent and chain.
+    One of more than 3 MiB comes without its data; its dataref, relative to the
+    HTTP server, says where the whole is.
+    """
     def __init__(
         self,
         *,
         position: _builtins.int = ...,
         type: _builtins.str = ...,
-        cloud_event: _builtins.bytes = ...,
+        cloud_event: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -192,6 +196,7 @@ class Execution(_message.Message):
     duration_us: _builtins.int
     error_type: _builtins.str
     error_message: _builtins.str
+    """Cut after 65,536 characters."""
     failed_node: _builtins.str
     parent_execution: _builtins.str
     parent_checkpoint: _builtins.str

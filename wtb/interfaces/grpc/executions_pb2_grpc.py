@@ -66,10 +66,15 @@ class ExecutionsServicer:
 
     def WatchExecution(self, request, context):
         """An execution's events after a position: those there are, then those that
-        come, each once and in order. Ends after the event by which the execution
-        ends; goes on while it is paused. After UNAVAILABLE (the server went down)
-        or RESOURCE_EXHAUSTED (this client didn't read) call again with the last
-        position received.
+        come, each once and in order.
+
+        Ends by itself after ExecutionCompleted, ExecutionFailed or
+        ExecutionCancelled; goes on while the execution is paused. Of an execution
+        that has ended before the call it gives all there is, then ends: that may be
+        nothing, and may be later events too, such as CheckpointsDeleted.
+
+        After UNAVAILABLE (the server goes down) or RESOURCE_EXHAUSTED (this client
+        didn't read) call again with the last position received.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,10 +41,15 @@ class ExecutionsStub:
     """One execution as it stands. NOT_FOUND when there is none of this id."""
     WatchExecution: _grpc.UnaryStreamMultiCallable[_executions_pb2.WatchExecutionRequest, _executions_pb2.EventBatch]
     """An execution's events after a position: those there are, then those that
-    come, each once and in order. Ends after the event by which the execution
-    ends; goes on while it is paused. After UNAVAILABLE (the server went down)
-    or RESOURCE_EXHAUSTED (this client didn't read) call again with the last
-    position received.
+    come, each once and in order.
+
+    Ends by itself after ExecutionCompleted, ExecutionFailed or
+    ExecutionCancelled; goes on while the execution is paused. Of an execution
+    that has ended before the call it gives all there is, then ends: that may be
+    nothing, and may be later events too, such as CheckpointsDeleted.
+
+    After UNAVAILABLE (the server goes down) or RESOURCE_EXHAUSTED (this client
+    didn't read) call again with the last position received.
     """
 
 @_typing.type_check_only
@@ -60,10 +65,15 @@ class ExecutionsAsyncStub(ExecutionsStub):
     """One execution as it stands. NOT_FOUND when there is none of this id."""
     WatchExecution: _aio.UnaryStreamMultiCallable[_executions_pb2.WatchExecutionRequest, _executions_pb2.EventBatch]  # type: ignore[assignment]
     """An execution's events after a position: those there are, then those that
-    come, each once and in order. Ends after the event by which the execution
-    ends; goes on while it is paused. After UNAVAILABLE (the server went down)
-    or RESOURCE_EXHAUSTED (this client didn't read) call again with the last
-    position received.
+    come, each once and in order.
+
+    Ends by itself after ExecutionCompleted, ExecutionFailed or
+    ExecutionCancelled; goes on while the execution is paused. Of an execution
+    that has ended before the call it gives all there is, then ends: that may be
+    nothing, and may be later events too, such as CheckpointsDeleted.
+
+    After UNAVAILABLE (the server goes down) or RESOURCE_EXHAUSTED (this client
+    didn't read) call again with the last position received.
     """
 
 class ExecutionsServicer(metaclass=_abc_1.ABCMeta):
@@ -88,10 +98,15 @@ class ExecutionsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_executions_pb2.EventBatch], _abc.AsyncIterator[_executions_pb2.EventBatch]]:
         """An execution's events after a position: those there are, then those that
-        come, each once and in order. Ends after the event by which the execution
-        ends; goes on while it is paused. After UNAVAILABLE (the server went down)
-        or RESOURCE_EXHAUSTED (this client didn't read) call again with the last
-        position received.
+        come, each once and in order.
+
+        Ends by itself after ExecutionCompleted, ExecutionFailed or
+        ExecutionCancelled; goes on while the execution is paused. Of an execution
+        that has ended before the call it gives all there is, then ends: that may be
+        nothing, and may be later events too, such as CheckpointsDeleted.
+
+        After UNAVAILABLE (the server goes down) or RESOURCE_EXHAUSTED (this client
+        didn't read) call again with the last position received.
         """
 
 def add_ExecutionsServicer_to_server(servicer: ExecutionsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,9 +1,10 @@
 """Refusals and failures as gRPC statuses, from one table."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from grpc import StatusCode, aio
 
@@ -39,6 +40,9 @@ STATUSES: dict[type[WtbError], StatusCode] = {
 }
 """Each error's status; that of the nearest class above it for one that has none here."""
 
+LONGEST_TEXT = 400
+"""Characters of a message or a hint; longer ones are cut. One takes up to 12 bytes, and clients take 8 KiB in all."""
+
 SERVERS_FAULT = {StatusCode.INTERNAL, StatusCode.UNAVAILABLE, StatusCode.DATA_LOSS}
 
 logger = logging.getLogger(__name__)
@@ -57,9 +61,21 @@ class Refusal(NamedTuple):
         """Metadata values may hold nothing but printable ASCII."""
         return tuple(
             (name, value.encode("ascii", "backslashreplace").decode())
-            for name, value in (("wtb-code", self.code), ("wtb-hint", self.hint))
+            for name, value in (("wtb-code", self.code), ("wtb-hint", shortened(self.hint)))
             if value
         )
+
+
+TOO_SLOW = Refusal(
+    StatusCode.RESOURCE_EXHAUSTED, "too slow", "too-slow", "Call again with the last position received, and read on."
+)
+GOING_DOWN = Refusal(
+    StatusCode.UNAVAILABLE, "the server goes down", "going-down", "Call again with the last position received."
+)
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
 
 
 def refusal_of(error: Exception) -> Refusal:
@@ -75,6 +91,14 @@ def refusal_of(error: Exception) -> Refusal:
     )
 
 
+async def refuse(context: aio.ServicerContext[Any, Any], refusal: Refusal) -> NoReturn:
+    """End the call with a refusal. Raises what ends the handler, once the client has taken it or has gone."""
+    try:
+        await context.abort(refusal.status, shortened(refusal.message), refusal.metadata)
+    except aio.InternalError as ended:  # the client has gone, or the server's time to stop is over
+        raise asyncio.CancelledError from ended
+
+
 @asynccontextmanager
 async def refusing(context: aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
     """End the call with an error's status."""
@@ -82,8 +106,10 @@ async def refusing(context: aio.ServicerContext[Any, Any]) -> AsyncIterator[None
         yield
     except aio.AbortError:
         raise
+    except aio.InternalError as ended:  # the client went while it was written to
+        raise asyncio.CancelledError from ended
     except Exception as error:  # the client is told, and the log
         refusal = refusal_of(error)
         if refusal.status in SERVERS_FAULT:
             logger.error("%s: %s", refusal.code, error, exc_info=None if isinstance(error, WtbError) else error)
-        await context.abort(refusal.status, refusal.message, refusal.metadata)
+        await refuse(context, refusal)
