@@ -132,6 +132,16 @@ def test_a_page_of_no_rows_is_refused(bench: TestBench) -> None:
                 read_one(execution, limit=limit)
 
 
+def test_what_can_be_no_position_is_refused(bench: TestBench) -> None:
+    execution = bench.run(chain(a=says("a")), {"query": "q"}).execution_id
+    for after in (-1, 2**63):
+        with pytest.raises(InvalidRequest, match="position"):
+            bench.log(after=after)
+        with pytest.raises(InvalidRequest, match="position"):
+            bench.events(execution, after=after)
+    assert bench.log(after=2**63 - 1) == []
+
+
 def test_steps_tell_every_try_at_every_node(bench: TestBench) -> None:
     result = bench.run(chain(a=says("a"), sub=chain(b=says("b")), broken=fails), {"query": "q"})
     steps = bench.steps(result.execution_id)

@@ -77,6 +77,14 @@ def check_limit(limit: int | None) -> None:
         raise InvalidRequest(f"a page can't hold {limit} rows", hint="Ask for one row or more.")
 
 
+def check_position(after: int) -> None:
+    """Raise `InvalidRequest` for what no position in the log can be."""
+    if not 0 <= after < 2**63:
+        raise InvalidRequest(
+            f"{after} can't be a position", hint="Give the position of an event, or 0 for the beginning."
+        )
+
+
 def cursor_after(key: object, filters: Sequence[object]) -> str:
     """The cursor that goes on after the row with this key, in the listing with these filters."""
     return urlsafe_b64encode(msgspec.json.encode((_mark(filters), key))).decode().rstrip("=")

@@ -12,7 +12,7 @@ from wtb.domain.identifiers import execution_stream, is_storable, known_id, new_
 from wtb.projections import checkpoints, executions, steps
 from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
-from wtb.projections.page import Page, check_limit
+from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
 from wtb.sdk import beginnings
 from wtb.sdk.beginnings import UNANSWERED
@@ -312,6 +312,7 @@ class TestBench:
     def events(self, execution_id: str, *, after: int = 0, limit: int | None = None) -> list[Recorded]:
         """One execution's events after a log position, oldest first. Raises `ExecutionNotFound`."""
         check_limit(limit)
+        check_position(after)
         self._require(execution_id)
         stream = execution_stream(execution_id)
         return self.platform.store.log(after=after, limit=limit or 2**31, stream=stream)
@@ -319,6 +320,7 @@ class TestBench:
     def log(self, *, after: int = 0, limit: int = 1000, types: tuple[str, ...] = ()) -> list[Recorded]:
         """All executions' events after a position, in order."""
         check_limit(limit)
+        check_position(after)
         return self.platform.store.log(after=after, limit=limit, types=types)
 
     def _require(self, execution_id: str) -> list[Recorded]:

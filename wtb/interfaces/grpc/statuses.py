@@ -92,24 +92,22 @@ def refusal_of(error: Exception) -> Refusal:
 
 
 async def refuse(context: aio.ServicerContext[Any, Any], refusal: Refusal) -> NoReturn:
-    """End the call with a refusal. Raises what ends the handler, once the client has taken it or has gone."""
-    try:
-        await context.abort(refusal.status, shortened(refusal.message), refusal.metadata)
-    except aio.InternalError as ended:  # the client has gone, or the server's time to stop is over
-        raise asyncio.CancelledError from ended
+    """End the call with a refusal. Raises what ends its handler, once the client has taken the refusal."""
+    await context.abort(refusal.status, shortened(refusal.message), refusal.metadata)
 
 
 @asynccontextmanager
 async def refusing(context: aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
-    """End the call with an error's status."""
+    """End the call with an error's status. One whose client goes while it is written to counts as cancelled."""
     try:
-        yield
-    except aio.AbortError:
-        raise
-    except aio.InternalError as ended:  # the client went while it was written to
-        raise asyncio.CancelledError from ended
-    except Exception as error:  # the client is told, and the log
-        refusal = refusal_of(error)
-        if refusal.status in SERVERS_FAULT:
-            logger.error("%s: %s", refusal.code, error, exc_info=None if isinstance(error, WtbError) else error)
-        await refuse(context, refusal)
+        try:
+            yield
+        except (aio.AbortError, aio.InternalError):
+            raise
+        except Exception as error:  # the client is told, and the log
+            refusal = refusal_of(error)
+            if refusal.status in SERVERS_FAULT:
+                logger.error("%s: %s", refusal.code, error, exc_info=None if isinstance(error, WtbError) else error)
+            await refuse(context, refusal)
+    except aio.InternalError as gone:
+        raise asyncio.CancelledError from gone
