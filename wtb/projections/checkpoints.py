@@ -113,11 +113,9 @@ class Fold:
 # --- Queries ------------------------------------------------------------------------------------------
 
 
+# Without the execution, which whoever asks has named.
 _ROWS = select(
-    *(
-        CHECKPOINTS.c[name]
-        for name in ("execution", "id", "parent", "namespace", "step", "source", "created_us", "position")
-    )
+    *(CHECKPOINTS.c[name] for name in ("id", "parent", "namespace", "step", "source", "created_us", "position"))
 )
 
 
@@ -125,7 +123,7 @@ def get(connection: Connection, execution: str, checkpoint: str, namespace: str 
     c = CHECKPOINTS.c
     query = _ROWS.where(c.execution == execution, c.id == checkpoint, c.namespace == namespace)
     row = connection.execute(query).first()
-    return None if row is None else _checkpoint(row)
+    return None if row is None else _checkpoint(ExecutionId(execution), row)
 
 
 def of(
@@ -160,9 +158,10 @@ def of(
     more = None
     if limit is not None and len(rows) > limit:
         more = cursor_after((rows[limit - 1].id, rows[limit - 1].namespace), filters)
-    return Page(items=tuple(map(_checkpoint, rows[:limit])), next_cursor=more)
+    named = ExecutionId(execution)
+    return Page(items=tuple([_checkpoint(named, row) for row in rows[:limit]]), next_cursor=more)
 
 
-def _checkpoint(row: Row[Any]) -> Checkpoint:
-    execution, id, parent, namespace, step, source, created_us, position = tuple(row)
+def _checkpoint(execution: ExecutionId, row: Row[Any]) -> Checkpoint:
+    id, parent, namespace, step, source, created_us, position = tuple(row)
     return Checkpoint(execution, id, parent, namespace, step, source, moment(created_us), position)
