@@ -84,7 +84,8 @@ class _Element(NamedTuple):
     """An object that has been named: what it held then, its digest's bytes, and how long it was serialised."""
 
     itself: object
-    held: Snapshot
+    held: Snapshot | None
+    """None for what can't change."""
     name: bytes
     size: int
 
@@ -167,10 +168,10 @@ class ValueWriter:
 
     def _write_element(self, element: Any, serde: SerializerProtocol, into: dict[Digest, Value]) -> _Element:
         known = self._elements.get(id(element))
-        if known is not None and known.itself is element and known.held.unchanged():
+        if known is not None and known.itself is element and (known.held is None or known.held.unchanged()):
             return known
-        held = Snapshot()
-        watched = held.add(element)
+        held = None if isinstance(element, IMMUTABLE) else Snapshot()
+        watched = held is None or held.add(element)
         kind, data = serde.dumps_typed(element)
         named = _Element(element, held, _raw(self._store(kind, data, into)), len(data))
         if watched:
