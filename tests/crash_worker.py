@@ -145,6 +145,16 @@ def work(project: WorkflowProject, stretch: Stretch, side: Side, leave: Connecti
     leave.poll(None)
 
 
+def finish(project: WorkflowProject, stretch: Stretch, file: Path, sent: Connection) -> None:
+    """Bring the execution to its end, as anybody would; the states it ended with are sent."""
+    made = graph(lambda line: Side(file).tell(f"{stretch.number} {line}"), asynchronous=stretch.asynchronous)
+    with TestBench(project) as bench:
+        if stretch.recovering:
+            sent.send([result.state for result in bench.recover(graph=made)])
+        else:
+            sent.send([bench.run(made, {"query": "q"}, execution_id=stretch.execution).state])
+
+
 def _recover(bench: TestBench, made: Any, stretch: Stretch, told: Callable[[Progress], None]) -> None:
     bench.register(made)
     run = beginnings.recover(

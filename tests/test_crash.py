@@ -8,6 +8,8 @@ told of it there is always a gap, so some statements are inclusions:
 - a node that told its end has a durable end as soon as a node of a later superstep told its start;
 - so what had begun and not ended by its own account is shown as running by the trail;
 - the nodes that run again are exactly those that the trail shows as begun and not completed.
+
+An acknowledged event is told by its chain digest, and the chain is verified over the stored bytes: so is its content.
 """
 
 import multiprocessing
@@ -24,10 +26,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.crash_worker import RANKS, Side, Stretch, graph, work
-from wtb.domain.event_log import EMPTY_STREAM, Recorded
-from wtb.domain.execution import ExecutionRecovered, NodeCompleted, NodeFailed, NodeStarted
+from tests.crash_worker import RANKS, Side, Stretch, finish, graph, work
+from wtb.domain.event_log import EMPTY_STREAM, GENESIS, Recorded
+from wtb.domain.execution import ExecutionCompleted, ExecutionRecovered, NodeCompleted, NodeFailed, NodeStarted
 from wtb.domain.identifiers import execution_stream, node_path
+from wtb.infra.event_store.chain import link
 from wtb.sdk import TestBench, WorkflowProject
 
 LINES = 75
@@ -39,6 +42,8 @@ STRETCHES = 4
 LATE_US = 1500
 """How much later than a line the kill may come: longer than a commit takes."""
 
+UNDISTURBED = graph(lambda line: None, asynchronous=False).invoke({"query": "q"})
+
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload([__name__, "tests.crash_worker"])  # children have everything imported when they are born
 
@@ -46,7 +51,10 @@ _forks.set_forkserver_preload([__name__, "tests.crash_worker"])  # children have
 @dataclass
 class Figures:
     kills: int = 0
+    while_recovering: int = 0
     executions: int = 0
+    recoveries: int = 0
+    acknowledged: int = 0
     before_anything_was_durable: int = 0
     with_nodes_running: int = 0
     nodes_running: int = 0
@@ -107,8 +115,9 @@ def killed(project: WorkflowProject, stretch: Stretch, witness: Witness, rng: ra
     """Run a stretch of it in a process that is killed after so many lines; False when it ended before."""
     here, there = _forks.Pipe(duplex=False)
     leave, held = _forks.Pipe(duplex=False)
-    lines, late_ns = rng.randrange(LINES), rng.choice((0, rng.randrange(LATE_US * 1000)))
-    child = _forks.Process(target=work, args=(project, stretch, Side(witness.file, there), leave))
+    left = max(LINES - len(witness.lines()), LINES // 10)
+    lines, late_ns = rng.randrange(left), rng.choice((0, rng.randrange(LATE_US * 1000)))
+    child = _forks.Process(target=work, args=(project, stretch, Side(witness.file, there), leave), daemon=True)
     child.start()
     there.close()
     seen = 0
@@ -147,7 +156,8 @@ def check_after_kill(
         [kept] = bench.log(after=int(position) - 1, limit=1)
         assert (kept.position, kept.chain) == (int(position), chain), "an acknowledged event is lost or changed"
 
-    events = bench.events(execution) if exists(bench, execution) else []
+    events = events_of(bench, execution)
+    check_the_chain(bench, execution, events)
     starts, ends = witness.told("start", stretch), witness.told("end", stretch)
     begun, completed = durable(events[before:], NodeStarted), durable(events[before:], NodeCompleted)
     assert starts <= begun, "a node ran whose start wasn't durable"
@@ -162,9 +172,21 @@ def check_after_kill(
     check_nothing_ran_again(witness)
     witness.completed |= {name: witness.told("start")[name] for name in completed}
     figures.kills += 1
+    figures.while_recovering += before > 0
+    figures.acknowledged += witness.told("told", stretch).total()
     figures.before_anything_was_durable += not events
     figures.with_nodes_running += bool(running(events))
     figures.nodes_running += len(running(events))
+
+
+def check_the_chain(bench: TestBench, execution: str, events: Sequence[Recorded]) -> None:
+    digest = GENESIS
+    rows = bench.platform.store._recorder.read_stream(execution_stream(execution), 0, None)
+    for version, (row, event) in enumerate(zip(rows, events, strict=True), start=1):
+        stored, _, content = row.state.partition(b"\n")
+        digest = link(digest, row.stream, version, row.topic, content)
+        assert (row.version, stored.decode()) == (version, digest), "the stream's chain is broken"
+        assert (event.position, event.version, event.chain) == (row.position, version, digest)
 
 
 def check_nothing_ran_again(witness: Witness) -> None:
@@ -173,53 +195,68 @@ def check_nothing_ran_again(witness: Witness) -> None:
         assert started[name] == times, f"{name} ran again though its end was durable"
 
 
-def exists(bench: TestBench, execution: str) -> bool:
-    return bench.platform.store.head(execution_stream(execution)) != EMPTY_STREAM
+def events_of(bench: TestBench, execution: str) -> list[Recorded]:
+    """None as well when nothing of it was ever durable."""
+    known = bench.platform.store.head(execution_stream(execution)) != EMPTY_STREAM
+    return bench.events(execution) if known else []
 
 
 def disturb_one(
     bench: TestBench, project: WorkflowProject, execution: str, rng: random.Random, figures: Figures
 ) -> None:
-    """Kill an execution once or more, and check it after each kill and at its end."""
+    """Kill an execution up to three times, and check it after each kill and at its end."""
     witness = Witness(Path(project.output_dir) / f"{execution}.told")
     witness.file.parent.mkdir(parents=True, exist_ok=True)
     figures.executions += 1
     for stretch in range(STRETCHES):
         if stretch == STRETCHES - 1 or (stretch > 0 and rng.random() < 0.5):
-            check_the_end(bench, execution, witness, stretch, rng.random() < 0.5, figures)
+            finished = finish_it(project, bench, execution, witness, stretch, rng.random() < 0.5)
+            check_the_end(bench, execution, witness, finished, figures)
             return
         asynchronous = rng.random() < 0.5
-        before = len(bench.events(execution)) if exists(bench, execution) else 0
+        before = len(events_of(bench, execution))
         if not killed(project, Stretch(execution, stretch, before > 0, asynchronous), witness, rng):
-            check_the_end(bench, execution, witness, stretch + 1, True, figures)
+            check_the_end(bench, execution, witness, events_of(bench, execution)[:before], figures)
             return
         check_after_kill(bench, execution, witness, stretch, before, figures)
 
 
-def check_the_end(
-    bench: TestBench, execution: str, witness: Witness, stretch: int, asynchronous: bool, figures: Figures
-) -> None:
-    made = graph(lambda line: Side(witness.file).tell(f"{stretch} {line}"), asynchronous=asynchronous)
-    undisturbed = graph(lambda line: None, asynchronous=False).invoke({"query": "q"})
-    if exists(bench, execution):
-        before = bench.events(execution)
-        recovery = bench.recover(execution, graph=made)
-        assert all(result.state == undisturbed for result in recovery)
-    else:
-        before = []
-        bench.run(made, {"query": "q"}, execution_id=execution)
-    events = bench.events(execution)
+def finish_it(
+    project: WorkflowProject, bench: TestBench, execution: str, witness: Witness, stretch: int, asynchronous: bool
+) -> list[Recorded]:
+    """Let a new process bring it to its end; the events that there were before."""
+    before = events_of(bench, execution)
+    ended = any(isinstance(event.fact, ExecutionCompleted) for event in before)
+    here, there = _forks.Pipe(duplex=False)
+    last = Stretch(execution, stretch, bool(before), asynchronous)
+    child = _forks.Process(target=finish, args=(project, last, witness.file, there), daemon=True)
+    child.start()
+    there.close()
+    states = here.recv()
+    child.join()
+    here.close()
+    assert child.exitcode == 0
+    assert states == ([] if ended else [UNDISTURBED])
+    return before
 
+
+def check_the_end(
+    bench: TestBench, execution: str, witness: Witness, before: Sequence[Recorded], figures: Figures
+) -> None:
+    """``before`` are the events there were when the last process began."""
+    events = bench.events(execution)
     assert bench.execution(execution).status == "completed"
-    assert dict(bench.state(execution)) == undisturbed
+    assert dict(bench.state(execution)) == UNDISTURBED
     assert durable(events, NodeCompleted) == Counter(RANKS.keys())
     assert not any(isinstance(event.fact, NodeFailed) for event in events)
     assert events[: len(before)] == before, "recovery changed the past"
+    check_the_chain(bench, execution, events)
     check_nothing_ran_again(witness)
     begun, again = durable(before, NodeStarted), durable(events[len(before) :], NodeStarted)
     assert begun.keys() - durable(before, NodeCompleted).keys() == begun.keys() & again.keys()
     assert witness.told("start") <= durable(events, NodeStarted)
     assert {step.status for step in bench.steps(execution)} <= {"completed", "lost"}
+    figures.recoveries += sum(isinstance(event.fact, ExecutionRecovered) for event in events)
     figures.run_again += sum(witness.told("start").values()) - len(RANKS)
 
 
@@ -256,5 +293,6 @@ def test_many_killed_processes_take_nothing_with_them(store_location: str, tmp_p
     figures = disturb(store_location, tmp_path, kills=200, seed=seed)
     print(figures)
     assert figures.kills >= 200
+    assert figures.while_recovering > 20
     assert figures.with_nodes_running > 50
     assert figures.run_again > 20
