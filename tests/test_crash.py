@@ -60,6 +60,8 @@ class Figures:
     nodes_running: int = 0
     run_again: int = 0
     """Nodes that told their start a second time, none of which had a durable end."""
+    ended_twice: int = 0
+    """Those of them that had told their end too, and were killed before it was durable."""
 
 
 @dataclass
@@ -258,6 +260,7 @@ def check_the_end(
     assert {step.status for step in bench.steps(execution)} <= {"completed", "lost"}
     figures.recoveries += sum(isinstance(event.fact, ExecutionRecovered) for event in events)
     figures.run_again += sum(witness.told("start").values()) - len(RANKS)
+    figures.ended_twice += sum(witness.told("end").values()) - len(RANKS)
 
 
 def disturb(location: str, folder: Path, kills: int, seed: int) -> Figures:
