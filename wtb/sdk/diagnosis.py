@@ -18,7 +18,6 @@ from wtb.infra.settings import POSTGRES, Settings, without_secrets
 from wtb.sdk.configured import configured_bench
 from wtb.sdk.loading import Graphs
 from wtb.sdk.test_bench import TestBench
-from wtb.sdk.upkeep import orphans
 
 Outcome = Literal["ok", "note", "warning", "failed"]
 
@@ -124,8 +123,8 @@ def _read_models(lag: int) -> Check:
 
 
 def _orphans(bench: TestBench) -> Check:
-    dead = orphans(bench)
+    dead = bench.orphans()
     if not dead:
         return Check("executions", "ok", "none whose process died")
-    ids = ", ".join(orphan.execution_id for orphan in dead[:3]) + (", …" if len(dead) > 3 else "")
+    ids = ", ".join(orphan.id for orphan in dead[:3]) + (", …" if len(dead) > 3 else "")
     return Check("executions", "warning", f"{len(dead)} whose process died: {ids}", "Finish them with `wtb recover`.")

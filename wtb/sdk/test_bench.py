@@ -8,7 +8,7 @@ from langchain_core.runnables import RunnableConfig
 
 from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, NotFound
 from wtb.domain.event_log import EMPTY_STREAM, Recorded
-from wtb.domain.identifiers import execution_stream, is_storable, known_id, new_id
+from wtb.domain.identifiers import Position, execution_stream, is_storable, known_id, new_id
 from wtb.projections import checkpoints, executions, steps
 from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
@@ -239,7 +239,7 @@ class TestBench:
         if graph is not None and execution_id is None:
             self.register(graph)
             graph = None
-        found = [e.id for e in self._orphans()] if execution_id is None else [known_id(execution_id)]
+        found = [e.id for e in self.orphans()] if execution_id is None else [known_id(execution_id)]
         results: list[RunResult] = []
         left: list[Unrecovered] = []
         for execution in found:
@@ -255,11 +255,15 @@ class TestBench:
                 left.append(Unrecovered(execution, str(refusal)))
         return Recovery(tuple(results), tuple(left))
 
-    def _orphans(self) -> list[Execution]:
-        """Executions recorded as running that nobody runs any more."""
+    def orphans(self) -> list[Execution]:
+        """Executions recorded as running that nobody runs any more, oldest first; `recover` finishes them."""
         with self.platform.reading() as connection:
             running = executions.running(connection)
         return [found for found in running if not beginnings.is_run(self.platform, found.id, found.worker)]
+
+    def rebuild(self) -> Position:
+        """Make the read models anew from the log, while they are read; the position they have got to."""
+        return self.platform.projector.rebuild()
 
     # --- asking -----------------------------------------------------------------------------------
 

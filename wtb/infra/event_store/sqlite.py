@@ -105,9 +105,6 @@ class SQLiteRecorder(library.SQLiteApplicationRecorder):
             self._writer = self._connections.connect()
             self.create_table()
 
-    def construct_create_table_statements(self) -> list[str]:
-        return _TABLES
-
     def create_table(self) -> None:
         with self._transaction() as cursor:
             for statement in _TABLES:

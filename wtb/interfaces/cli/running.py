@@ -20,10 +20,10 @@ from wtb.interfaces.cli.output import (
 from wtb.interfaces.cli.progress import progress
 from wtb.interfaces.cli.refusals import exit_code
 from wtb.interfaces.cli.shared import Shared, json_answers, json_input, json_or_text
+from wtb.projections.executions import Execution
 from wtb.sdk import Interrupt, RunResult, TestBench
 from wtb.sdk.loading import Graphs
 from wtb.sdk.platform import new_execution_id
-from wtb.sdk.upkeep import Orphan, orphans
 
 CHANNEL_LENGTH = 400
 """How much of a channel's value a run's end shows; `wtb state` shows all."""
@@ -76,11 +76,11 @@ def recover(shared: Shared, execution_id: str | None, reference: str | None, wor
         if execution_id is not None:
             results.extend(_recover_one(bench, execution_id, choice, shared))
         else:
-            for orphan in orphans(bench):
+            for orphan in bench.orphans():
                 try:
                     results.extend(_recover_orphan(bench, orphan, choice, workflow, shared))
                 except (Conflict, NotFound, InvalidGraph) as refusal:
-                    left.append(Left(orphan.execution_id, refusal))
+                    left.append(Left(orphan.id, refusal))
     _tell_recovery(shared, results, left, reference)
     if any(result.error for result in results):
         return 1
@@ -97,11 +97,11 @@ def _recover_one(bench: TestBench, execution_id: str, choice: "Choice", shared: 
 
 
 def _recover_orphan(
-    bench: TestBench, orphan: Orphan, choice: "Choice", workflow: str | None, shared: Shared
+    bench: TestBench, orphan: Execution, choice: "Choice", workflow: str | None, shared: Shared
 ) -> Iterator[RunResult]:
     graph = choice.for_workflow(orphan.workflow, workflow)
-    with attended(bench, orphan.execution_id, shared):
-        yield from bench.recover(orphan.execution_id, graph=graph)
+    with attended(bench, orphan.id, shared):
+        yield from bench.recover(orphan.id, graph=graph)
 
 
 class Choice:

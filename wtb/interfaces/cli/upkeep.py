@@ -3,7 +3,6 @@
 from wtb.interfaces.cli.output import console, plain, print_json, table, text
 from wtb.interfaces.cli.refusals import NotInstalled
 from wtb.interfaces.cli.shared import Shared
-from wtb.sdk import upkeep
 from wtb.sdk.configured import Settings, sources, without_secrets
 from wtb.sdk.diagnosis import Check, diagnose
 
@@ -20,9 +19,9 @@ def rebuild(shared: Shared) -> int:
         errors = console(stderr=True)
         if errors.is_terminal and not shared.json:
             with errors.status("Rebuilding the read models"):
-                position = upkeep.rebuild(bench)
+                position = bench.rebuild()
         else:
-            position = upkeep.rebuild(bench)
+            position = bench.rebuild()
     if shared.json:
         print_json({"position": position})
     else:
