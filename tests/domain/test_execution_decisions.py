@@ -8,9 +8,19 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from tests.domain.given import EXECUTION, Command, given
-from wtb.domain import execution
-from wtb.domain.errors import ExecutionExists, ExecutionNotFound, ExecutionTaken, InvalidAnswer, NotResumable, WtbError
+from wtb.domain import decisions
+from wtb.domain.errors import (
+    ExecutionExists,
+    ExecutionNotFound,
+    ExecutionTaken,
+    InvalidAnswer,
+    NothingToUndo,
+    NotResumable,
+    WrongStatus,
+    WtbError,
+)
 from wtb.domain.execution import (
+    BreakpointsSet,
     Cancelled,
     CancelRequested,
     Completed,
@@ -20,14 +30,17 @@ from wtb.domain.execution import (
     ExecutionPaused,
     ExecutionRecovered,
     ExecutionResumed,
+    ExecutionRetried,
     ExecutionStarted,
     Failed,
     Failure,
-    Forked,
     LifecycleFact,
+    NodeSkipped,
     Paused,
     PauseRequested,
     Question,
+    Rollback,
+    RollbackUndone,
     RolledBack,
     Running,
     State,
@@ -36,7 +49,7 @@ from wtb.domain.execution import (
     evolve,
     fold,
 )
-from wtb.domain.identifiers import CheckpointId, Digest, ExecutionId, WorkerId
+from wtb.domain.identifiers import CheckpointId, Digest, Namespace, WorkerId
 
 ADA, BOB = WorkerId("ada"), WorkerId("bob")
 YES, NO = Digest("yes"), Digest("no")
@@ -51,20 +64,26 @@ RECOVERED = ExecutionRecovered(worker=BOB, died=ADA)
 COMPLETED = ExecutionCompleted(duration_us=5)
 FAILED = ExecutionFailed(duration_us=5, error=BROKEN, node="n")
 CANCELLED = ExecutionCancelled()
+RETRIED = ExecutionRetried(worker=BOB, reason="mended")
+SKIPPED = NodeSkipped(worker=BOB, node="n", namespace=Namespace(""), checkpoint=HERE, writes=())
+EDITED = StateEdited(checkpoint=HERE, as_node=None, writes=())
+BACK = RolledBack(to=HERE, head=CheckpointId("c8"), left=CheckpointId("c7"))
+FURTHER_BACK = RolledBack(to=CheckpointId("c0"), head=CheckpointId("c9"), left=BACK.head)
+BROKEN_OFF = BreakpointsSet(before=("n",))
 
 ENDED = pytest.mark.parametrize("end", [COMPLETED, FAILED, CANCELLED], ids=lambda fact: type(fact).__name__)
 
 
 def start(fact: ExecutionStarted = STARTED) -> Command:
-    return lambda id, state: execution.start(id, state, fact)
+    return lambda id, state: decisions.start(id, state, fact)
 
 
 def resume(answers: dict[str, Digest] | None = None) -> Command:
-    return lambda id, state: execution.resume(id, state, BOB, answers or {})
+    return lambda id, state: decisions.resume(id, state, BOB, answers or {})
 
 
 def recover(*, alive: bool) -> Command:
-    return lambda id, state: execution.recover(id, state, BOB, alive=alive)
+    return lambda id, state: decisions.recover(id, state, BOB, alive=alive)
 
 
 # --- start -----------------------------------------------------------------------------------------
@@ -146,6 +165,126 @@ def test_an_execution_that_does_not_run_needs_no_recovery(stop: LifecycleFact, a
     given(STARTED, stop).when(recover(alive=alive)).then_already_so()
 
 
+# --- pause, cancel, breakpoints --------------------------------------------------------------------
+
+
+def pause(reason: str = "lunch") -> Command:
+    return lambda id, state: decisions.pause(id, state, reason)
+
+
+def cancel(*, alive: bool = True) -> Command:
+    return lambda id, state: decisions.cancel(id, state, "dear", alive=alive)
+
+
+def test_whoever_runs_an_execution_is_asked_once_to_pause_it() -> None:
+    after = given(STARTED).when(pause()).then(PauseRequested(reason="lunch"))
+    after.when(pause("again")).then_already_so()
+    given(STARTED, PAUSED).when(pause()).then_already_so()
+
+
+def test_whoever_runs_an_execution_is_asked_once_to_cancel_it() -> None:
+    after = given(STARTED, PauseRequested()).when(cancel()).then(CancelRequested(reason="dear"))
+    after.when(cancel()).then_already_so()
+
+
+@pytest.mark.parametrize("facts", [(STARTED, PAUSED), (STARTED, ASKED), (STARTED, CancelRequested())], ids=str)
+def test_what_nobody_runs_is_cancelled_at_once(facts: tuple[LifecycleFact, ...]) -> None:
+    after = given(*facts).when(cancel(alive=False)).then(ExecutionCancelled(reason="dear"))
+    after.when(cancel(alive=False)).then_already_so()
+
+
+@pytest.mark.parametrize("end", [COMPLETED, FAILED])
+def test_what_came_to_its_end_is_neither_paused_nor_cancelled(end: LifecycleFact) -> None:
+    given(STARTED, end).when(pause()).then_refused(WrongStatus, "be paused")
+    given(STARTED, end).when(cancel()).then_refused(WrongStatus, "be cancelled")
+
+
+def test_breakpoints_replace_those_before() -> None:
+    def wanted(*before: str) -> Command:
+        return lambda id, state: decisions.set_breakpoints(
+            id, state, BreakpointsSet(before=("a",)), BreakpointsSet(before=before)
+        )
+
+    given(STARTED).when(wanted("a")).then_already_so()
+    given(STARTED).when(wanted()).then(BreakpointsSet())
+    given(STARTED, COMPLETED).when(wanted("b")).then(BreakpointsSet(before=("b",)))
+
+
+# --- retry, skip -----------------------------------------------------------------------------------
+
+
+def retry() -> Command:
+    return lambda id, state: decisions.retry(id, state, BOB, "mended")
+
+
+def skip() -> Command:
+    return lambda id, state: decisions.skip(id, state, SKIPPED)
+
+
+@pytest.mark.parametrize("end", [FAILED, CANCELLED])
+def test_what_failed_or_was_cancelled_may_be_tried_again(end: LifecycleFact) -> None:
+    after = given(STARTED, end).when(retry()).then(RETRIED)
+    after.when(retry()).then_refused(ExecutionTaken, BOB)
+
+
+@pytest.mark.parametrize("stop", [PAUSED, COMPLETED])
+def test_only_what_failed_or_was_cancelled_is_tried_again(stop: LifecycleFact) -> None:
+    given(STARTED, stop).when(retry()).then_refused(WrongStatus, "be retried")
+
+
+@pytest.mark.parametrize("stop", [FAILED, CANCELLED, PAUSED, ASKED])
+def test_a_node_that_waits_to_run_may_be_skipped(stop: LifecycleFact) -> None:
+    after = given(STARTED, stop).when(skip()).then(SKIPPED)
+    after.when(skip()).then_refused(ExecutionTaken, BOB)
+
+
+def test_when_all_is_done_there_is_nothing_to_skip() -> None:
+    given(STARTED, COMPLETED).when(skip()).then_refused(WrongStatus, "skip")
+
+
+# --- edit, roll back, undo -------------------------------------------------------------------------
+
+
+def edit() -> Command:
+    return lambda id, state: decisions.edit(id, state, EDITED)
+
+
+def roll_back(fact: RolledBack = BACK) -> Command:
+    return lambda id, state: decisions.roll_back(id, state, fact)
+
+
+def undo() -> Command:
+    return lambda id, state: decisions.undo_rollback(id, state, "")
+
+
+@pytest.mark.parametrize("command", [edit(), roll_back(), undo(), retry(), skip()])
+def test_nothing_is_changed_behind_the_back_of_who_runs_an_execution(command: Command) -> None:
+    given(STARTED).when(command).then_refused(ExecutionTaken, ADA)
+    given().when(command).then_refused(ExecutionNotFound, EXECUTION)
+
+
+@pytest.mark.parametrize("stop", [PAUSED, ASKED, COMPLETED, FAILED, CANCELLED], ids=lambda fact: type(fact).__name__)
+def test_a_rollback_is_undone_to_exactly_what_was_before(stop: LifecycleFact) -> None:
+    once = given(STARTED, stop).when(roll_back()).then(BACK)
+    once.when(roll_back()).then_already_so()
+    twice = once.when(roll_back(FURTHER_BACK)).then(FURTHER_BACK)
+    undone = twice.when(undo()).then(RollbackUndone(head=FURTHER_BACK.left))
+    assert fold(undone.facts) == fold(once.facts)
+    undone = undone.when(undo()).then(RollbackUndone(head=BACK.left))
+    assert fold(undone.facts) == fold([STARTED, stop])
+    undone.when(undo()).then_refused(NothingToUndo, EXECUTION)
+
+
+def test_a_rollback_after_which_something_ran_is_not_undone() -> None:
+    given(STARTED, FAILED, BACK, RESUMED, PAUSED).when(undo()).then_refused(NothingToUndo, EXECUTION)
+    given(STARTED, FAILED, BACK, EDITED).when(undo()).then_refused(NothingToUndo, EXECUTION)
+
+
+def test_what_was_rolled_back_or_edited_can_be_resumed() -> None:
+    given(STARTED, COMPLETED, BACK).when(resume()).then(ExecutionResumed(worker=BOB))
+    given(STARTED, ASKED, EDITED).when(resume()).then(ExecutionResumed(worker=BOB))
+
+
 # --- facts make states -----------------------------------------------------------------------------
 
 FACTS: list[LifecycleFact] = [
@@ -158,9 +297,12 @@ FACTS: list[LifecycleFact] = [
     CANCELLED,
     PauseRequested(),
     CancelRequested(),
-    StateEdited(checkpoint=HERE, as_node=None, writes=()),
-    RolledBack(to=HERE),
-    Forked(checkpoint=HERE, child=ExecutionId("e2")),
+    RETRIED,
+    SKIPPED,
+    BROKEN_OFF,
+    EDITED,
+    BACK,
+    RollbackUndone(head=BACK.left),
 ]
 RUNNING = Running(STARTED, ADA)
 STATES: list[State] = [
@@ -175,6 +317,8 @@ STATES: list[State] = [
 MAKES: dict[type[LifecycleFact], State] = {
     ExecutionPaused: Paused(STARTED, ()),
     ExecutionResumed: Running(STARTED, BOB),
+    ExecutionRetried: Running(STARTED, BOB),
+    NodeSkipped: Running(STARTED, BOB),
     ExecutionRecovered: Running(STARTED, BOB),
     ExecutionCompleted: Completed(STARTED),
     ExecutionFailed: Failed(STARTED, BROKEN),
@@ -200,6 +344,12 @@ def test_a_fact_makes_of_any_state_what_it_says(state: State, fact: LifecycleFac
             assert after == Running(STARTED, ADA, pause_requested=True)
         case Running(), CancelRequested():
             assert after == Running(STARTED, ADA, cancel_requested=True)
+        case (Running(), StateEdited() | RolledBack()):
+            assert after == state
+        case _, StateEdited():
+            assert after == Paused(STARTED)
+        case ((Paused() | Completed() | Failed() | Cancelled()), RolledBack()):
+            assert after == Paused(STARTED, rollback=Rollback(fact, state))
         case _:
             assert after == MAKES.get(type(fact), state)
 
@@ -207,6 +357,7 @@ def test_a_fact_makes_of_any_state_what_it_says(state: State, fact: LifecycleFac
 def test_requests_to_pause_and_to_cancel_are_both_remembered_until_the_execution_stops() -> None:
     asked: list[LifecycleFact] = [STARTED, PauseRequested(), CancelRequested()]
     assert fold(asked) == fold([STARTED, CancelRequested(), PauseRequested()]) == Running(STARTED, ADA, True, True)
+    assert fold([*asked, RECOVERED]) == Running(STARTED, BOB, True, True)
     assert fold([*asked, PAUSED, RESUMED]) == Running(STARTED, BOB)
 
 
@@ -227,6 +378,12 @@ def test_whatever_the_past_a_command_that_went_through_changes_nothing_when_it_c
         (resume(), resume()),
         (resume({"q1": YES}), resume({"q1": YES})),
         (recover(alive=False), recover(alive=True)),
+        (retry(), retry()),
+        (skip(), skip()),
+        (pause(), pause()),
+        (cancel(alive=True), cancel(alive=True)),
+        (cancel(alive=False), cancel(alive=False)),
+        (roll_back(), roll_back()),
     ]:
         outcome = given(*facts).when(command)
         if isinstance(outcome.came_to, list) and outcome.came_to:

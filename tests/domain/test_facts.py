@@ -73,7 +73,7 @@ def test_every_kind_of_fact_belongs_to_one_side() -> None:
     assert not lifecycle & record
     assert set(get_args(NodeFact)) < record
     assert lifecycle | record == set(get_args(ExecutionFact))
-    nested = {"Write", "Failure", "Question", "ForkPoint"}
+    nested = {"Write", "Failure", "Question", "ForkPoint", "Stop"}
     assert {kind.__name__ for kind in Fact.__subclasses__()} == nested | {kind.__name__ for kind in FACTS}
 
 

@@ -12,6 +12,7 @@ from langgraph.graph import StateGraph
 from tests.projections.given import (
     HERE,
     NO_CURSORS,
+    ROOT,
     ReadModels,
     node_completed,
     node_failed,
@@ -24,6 +25,7 @@ from tests.projections.given import (
 from tests.projections.history import State
 from wtb.domain.errors import InvalidCursor, InvalidRequest
 from wtb.domain.execution import (
+    BreakpointsSet,
     CancelRequested,
     CheckpointsDeleted,
     ExecutionCancelled,
@@ -33,12 +35,15 @@ from wtb.domain.execution import (
     ExecutionPaused,
     ExecutionRecovered,
     ExecutionResumed,
+    ExecutionRetried,
     ExecutionStarted,
     Failure,
     Forked,
     ForkPoint,
+    NodeSkipped,
     PauseRequested,
     Question,
+    RollbackUndone,
     RolledBack,
     StateEdited,
     Status,
@@ -55,6 +60,7 @@ ASKED = ExecutionPaused(
     questions=(Question(id="q1", value=Digest("d")), Question(id="q2", value=Digest("d"))),
 )
 COMPLETED = ExecutionCompleted(duration_us=7)
+BACK = RolledBack(to=HERE, head=HERE, left=HERE)
 FAILED = ExecutionFailed(duration_us=7, error=Failure(type="ValueError", message="broken"), node="sub/draft")
 
 
@@ -130,12 +136,19 @@ LATER: list[tuple[list[ExecutionFact], dict[str, Any]]] = [
     ([ExecutionCancelled(), FAILED], {"status": "failed", **ENDED, **BROKEN, "ended_at": second(3)}),
     ([FAILED, COMPLETED], {"status": "completed", **ENDED, "ended_at": second(3)}),
     ([PauseRequested(), CancelRequested()], RUNNING),
-    ([StateEdited(checkpoint=HERE, as_node=None, writes=()), RolledBack(to=HERE)], RUNNING),
+    ([FAILED, StateEdited(checkpoint=HERE, as_node=None, writes=())], {"status": "paused"}),
+    ([FAILED, BACK], {"status": "paused"}),
+    ([FAILED, BACK, RollbackUndone(head=HERE)], {"status": "failed", **ENDED, **BROKEN}),
+    ([ASKED, BACK, BACK, RollbackUndone(head=HERE), RollbackUndone(head=HERE)],
+     {"status": "paused", "waiting": ("q1", "q2")}),
+    ([ASKED, BACK, ExecutionRetried(worker=BOB)], AGAIN),
+    ([FAILED, NodeSkipped(worker=BOB, node="n", namespace=ROOT, checkpoint=HERE, writes=())], AGAIN),
+    ([BreakpointsSet(before=("n",))], RUNNING),
     ([Forked(checkpoint=HERE, child=ExecutionId("e2"))], RUNNING),
     ([node_started(), node_failed()], {**RUNNING, "steps": 1}),
     ([node_started(), node_failed(), node_started(attempt=2), node_completed()], {**RUNNING, "steps": 2}),
     ([saved("c1"), saved("c2", "c1"), CheckpointsDeleted(reason="prune")], {**RUNNING, "checkpoints": 2}),
-]
+]  # fmt: skip
 """What follows a start, and what is different then; everything else is as it was at the start."""
 
 

@@ -21,6 +21,7 @@ from tests.projections.given import (
 )
 from wtb.domain.errors import InvalidCursor, InvalidRequest
 from wtb.domain.execution import (
+    BreakpointsSet,
     CancelRequested,
     CheckpointsDeleted,
     ExecutionCancelled,
@@ -35,6 +36,7 @@ from wtb.domain.execution import (
     NodeCompleted,
     NodeStarted,
     PauseRequested,
+    RollbackUndone,
     RolledBack,
     StateEdited,
     WritesSaved,
@@ -132,7 +134,8 @@ TRIES: list[tuple[str, list[ExecutionFact], list[str]]] = [
     ("done before the process died", [node_started(), node_completed(), RECOVERED], ["1 completed"]),
     ("an end without a start, as in a copied thread", [node_completed(), node_failed("t2")], []),
     ("what happens beside it", [node_started(), saved("c2", "c1"), COPIED, CheckpointsDeleted(reason="prune"),
-     PauseRequested(), CancelRequested(), RolledBack(to=HERE), StateEdited(checkpoint=HERE, as_node=None, writes=()),
+     PauseRequested(), CancelRequested(), RolledBack(to=HERE, head=HERE, left=HERE),
+     RollbackUndone(head=HERE), BreakpointsSet(), StateEdited(checkpoint=HERE, as_node=None, writes=()),
      Forked(checkpoint=HERE, child=ExecutionId("e2")), RESUMED], ["1 running"]),
 ]  # fmt: skip
 """What happened, as facts, and the steps it is shown as: attempt and status."""

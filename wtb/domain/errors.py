@@ -9,16 +9,21 @@
      │   ├─ InvalidAnswer               an answer that fits no waiting interrupt
      │   ├─ InvalidCursor
      │   ├─ InvalidSettings
+     │   ├─ InvalidVariant              not something that can stand in for a node
      │   └─ InvalidGraph                not something that can be run
      ├─ NotFound
      │   ├─ ExecutionNotFound
      │   ├─ CheckpointNotFound
+     │   ├─ NodeNotFound                the graph, or the execution where it stands, has no such node
+     │   ├─ VariantNotFound
      │   ├─ WorkflowNotFound            no graph is known under the workflow's name
      │   └─ GraphNotFound               ``module:attribute`` or ``langgraph.json`` leads nowhere
      ├─ Conflict                        true when asked, no longer true when done
      │   ├─ VersionConflict             another writer was first; nothing was written
      │   ├─ ExecutionExists
-     │   ├─ NotResumable                the execution's status doesn't allow it
+     │   ├─ NotResumable                only a paused execution can be resumed
+     │   ├─ WrongStatus                 the execution's status doesn't allow what was asked
+     │   ├─ NothingToUndo               no rollback, or something has run since
      │   └─ ExecutionTaken              another process runs the execution
      ├─ StoreError
      │   ├─ StoreUnavailable            can't be opened or reached, is locked, or has no room; nothing was lost
@@ -85,6 +90,11 @@ class InvalidSettings(InvalidRequest):
     hint = "See docs/settings.md for every setting and its values."
 
 
+class InvalidVariant(InvalidRequest):
+    code = "invalid-variant"
+    hint = "Give a function, a coroutine function, a Runnable or a compiled graph, under a name of its own."
+
+
 class InvalidGraph(InvalidRequest):
     code = "invalid-graph"
     hint = "Give a StateGraph or what its compile() returns."
@@ -109,6 +119,19 @@ class CheckpointNotFound(NotFound):
     def __init__(self, execution: str, checkpoint: str | None) -> None:
         what = f"checkpoint {checkpoint!r}" if checkpoint else "checkpoint"
         super().__init__(f"execution {execution!r} has no {what}")
+
+
+class NodeNotFound(NotFound):
+    code = "node-not-found"
+    hint = "Name a node by its path, such as answer or sub/answer; `wtb steps ID` shows those of an execution."
+
+
+class VariantNotFound(NotFound):
+    code = "variant-not-found"
+    hint = "Register it before: project.variant(node, name, implementation)."
+
+    def __init__(self, node: str, variant: str) -> None:
+        super().__init__(f"node {node!r} has no variant {variant!r}")
 
 
 class WorkflowNotFound(NotFound):
@@ -151,6 +174,23 @@ class NotResumable(Conflict):
     def __init__(self, execution: str, status: str) -> None:
         super().__init__(f"execution {execution!r} can't be resumed: it is {status}")
         self.status = status
+
+
+class WrongStatus(Conflict):
+    code = "wrong-status"
+    hint = "`wtb show ID` shows the execution as it is now."
+
+    def __init__(self, execution: str, status: str, what: str) -> None:
+        super().__init__(f"execution {execution!r} can't {what}: it is {status}")
+        self.status = status
+
+
+class NothingToUndo(Conflict):
+    code = "nothing-to-undo"
+    hint = "Only a rollback after which nothing has run can be undone; else roll back to another checkpoint."
+
+    def __init__(self, execution: str) -> None:
+        super().__init__(f"execution {execution!r} stands at no rollback")
 
 
 class ExecutionTaken(Conflict):

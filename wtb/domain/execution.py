@@ -1,16 +1,15 @@
-"""An execution: its facts, its states, how facts change them, and what may be decided.
+"""An execution: its facts, its states, and how facts change them. What may be decided is in `decisions`.
 
 The class and field names of the facts are the stored format: changing one takes
 a new schema version and an upcaster in the codec.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict
 
-from wtb.domain.errors import ExecutionExists, ExecutionNotFound, ExecutionTaken, InvalidAnswer, NotResumable
 from wtb.domain.identifiers import CheckpointId, Digest, ExecutionId, Namespace, TaskId, WorkerId
 
 # --- Facts ---------------------------------------------------------------------------------------
@@ -48,6 +47,14 @@ class ForkPoint(Fact):
     """The checkpoint another execution begins at."""
 
     execution: ExecutionId
+    checkpoint: CheckpointId
+    namespace: Namespace = Namespace("")
+
+
+class Stop(Fact):
+    """Where a breakpoint stopped an execution: a node's path, and the checkpoint it was about to read."""
+
+    node: str
     checkpoint: CheckpointId
 
 
@@ -135,6 +142,8 @@ class CheckpointSaved(Fact):
     updated: tuple[str, ...] | None
     metadata: dict[str, Any]
     format: int
+    files: Digest | None = None
+    """The files of the execution's output folder, by path; None when there were none."""
 
 
 class CheckpointsDeleted(Fact):
@@ -144,8 +153,24 @@ class CheckpointsDeleted(Fact):
     checkpoints: tuple[tuple[Namespace, CheckpointId], ...] | None = None
 
 
+class Forked(Fact):
+    """Another execution began at one of this one's checkpoints."""
+
+    checkpoint: CheckpointId
+    child: ExecutionId
+
+
 class PauseRequested(Fact):
+    """Whoever runs the execution stops it before the next node."""
+
     reason: str = ""
+
+
+class BreakpointsSet(Fact):
+    """Whoever runs the execution stops it before or after these nodes, by path; these instead of any set before."""
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 class ExecutionPaused(Fact):
@@ -153,12 +178,33 @@ class ExecutionPaused(Fact):
 
     reason: Literal["interrupt", "request", "breakpoint"]
     questions: tuple[Question, ...] = ()
+    stops: tuple[Stop, ...] = ()
+    """Where breakpoints stopped it: these nodes run when it is resumed."""
 
 
 class ExecutionResumed(Fact):
     worker: WorkerId
     answers: dict[str, Digest] = {}
     """Interrupt id → answer."""
+
+
+class ExecutionRetried(Fact):
+    """A failed or cancelled execution goes on: what had not finished runs again."""
+
+    worker: WorkerId
+    reason: str = ""
+
+
+class NodeSkipped(Fact):
+    """The execution goes on, and this node's work at this checkpoint counts as done with these writes."""
+
+    worker: WorkerId
+    node: str
+    """The node's path."""
+    namespace: Namespace
+    checkpoint: CheckpointId
+    writes: tuple[Write, ...]
+    reason: str = ""
 
 
 class ExecutionRecovered(Fact):
@@ -169,24 +215,39 @@ class ExecutionRecovered(Fact):
 
 
 class StateEdited(Fact):
+    """A person or program changed the state; ``checkpoint`` holds it as it is now."""
+
     checkpoint: CheckpointId
     as_node: str | None
     writes: tuple[Write, ...]
-
-
-class RolledBack(Fact):
-    to: CheckpointId
     reason: str = ""
 
 
-class Forked(Fact):
-    """Another execution began at one of this one's checkpoints."""
+class RolledBack(Fact):
+    """The head moved back: to a copy of an earlier checkpoint, so that what runs from there is a branch of its own."""
 
-    checkpoint: CheckpointId
-    child: ExecutionId
+    to: CheckpointId
+    head: CheckpointId
+    """The copy, in the outermost graph."""
+    left: CheckpointId
+    """The head before."""
+    namespace: Namespace = Namespace("")
+    """Of ``to``; a nested graph's checkpoint may be meant."""
+    reason: str = ""
+    files: Digest | None = None
+    """The output folder's files as they were before."""
+
+
+class RollbackUndone(Fact):
+    """The head is again where it was before the last rollback."""
+
+    head: CheckpointId
+    reason: str = ""
 
 
 class CancelRequested(Fact):
+    """Whoever runs the execution ends it before the next node."""
+
     reason: str = ""
 
 
@@ -204,15 +265,19 @@ class ExecutionFailed(Fact):
     node: str | None = None
 
 
+Claim = ExecutionStarted | ExecutionResumed | ExecutionRetried | NodeSkipped | ExecutionRecovered
+"""Facts by which a worker takes an execution, to run it."""
+
+HeadMove = RolledBack | RollbackUndone
+"""Facts after which the head is where they say, until a checkpoint is saved."""
+
 LifecycleFact = (
-    ExecutionStarted
+    Claim
+    | HeadMove
     | PauseRequested
+    | BreakpointsSet
     | ExecutionPaused
-    | ExecutionResumed
-    | ExecutionRecovered
     | StateEdited
-    | RolledBack
-    | Forked
     | CancelRequested
     | ExecutionCancelled
     | ExecutionCompleted
@@ -222,7 +287,7 @@ LifecycleFact = (
 
 NodeFact = NodeStarted | NodeCompleted | NodeFailed | NodeInterrupted
 
-RecordFact = NodeFact | WritesSaved | CheckpointSaved | CheckpointsDeleted
+RecordFact = NodeFact | WritesSaved | CheckpointSaved | CheckpointsDeleted | Forked
 """Facts that record the work; many, and no decision reads them."""
 
 ExecutionFact = LifecycleFact | RecordFact
@@ -247,7 +312,9 @@ class Running:
 @dataclass(frozen=True, slots=True)
 class Paused:
     started: ExecutionStarted
-    questions: tuple[Question, ...]
+    questions: tuple[Question, ...] = ()
+    rollback: "Rollback | None" = None
+    """The rollback it stands at, as long as nothing has run since."""
     status: Literal["paused"] = "paused"
 
 
@@ -270,8 +337,17 @@ class Cancelled:
     status: Literal["cancelled"] = "cancelled"
 
 
-State = Unknown | Running | Paused | Completed | Failed | Cancelled
+Stopped = Paused | Completed | Failed | Cancelled
+State = Unknown | Running | Stopped
 Status = Literal["running", "paused", "completed", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """A rollback that can be undone: the fact, and the state before it."""
+
+    fact: RolledBack
+    before: Stopped
 
 
 def evolve(state: State, fact: LifecycleFact) -> State:
@@ -282,8 +358,11 @@ def evolve(state: State, fact: LifecycleFact) -> State:
         return state  # a bare checkpointer thread has no execution
     started = state.started
     match fact:
-        case ExecutionResumed() | ExecutionRecovered():
+        case ExecutionResumed() | ExecutionRetried() | NodeSkipped():
             return Running(started, fact.worker)
+        case ExecutionRecovered():
+            asked = state if isinstance(state, Running) else Running(started, fact.worker)
+            return Running(started, fact.worker, asked.pause_requested, asked.cancel_requested)
         case ExecutionPaused():
             return Paused(started, fact.questions)
         case ExecutionCompleted():
@@ -296,7 +375,13 @@ def evolve(state: State, fact: LifecycleFact) -> State:
             return Running(started, state.worker, True, state.cancel_requested) if isinstance(state, Running) else state
         case CancelRequested():
             return Running(started, state.worker, state.pause_requested, True) if isinstance(state, Running) else state
-        case StateEdited() | RolledBack() | Forked():
+        case StateEdited():
+            return state if isinstance(state, Running) else Paused(started)
+        case RolledBack():
+            return state if isinstance(state, Running) else Paused(started, rollback=Rollback(fact, state))
+        case RollbackUndone():
+            return state.rollback.before if isinstance(state, Paused) and state.rollback else state
+        case BreakpointsSet():
             return state
         case _:
             assert_never(fact)
@@ -310,56 +395,6 @@ def fold(facts: Sequence[LifecycleFact]) -> State:
     return state
 
 
-# --- Decisions: command and state to facts; an empty list means "already so" ----------------------
-
-
-def start(execution: ExecutionId, state: State, fact: ExecutionStarted) -> list[LifecycleFact]:
-    """Begin an execution. Refuses with `ExecutionExists` when the id is taken."""
-    if not isinstance(state, Unknown):
-        raise ExecutionExists(execution)
-    return [fact]
-
-
-def resume(
-    execution: ExecutionId, state: State, worker: WorkerId, answers: Mapping[str, Digest]
-) -> list[LifecycleFact]:
-    """Go on after a pause; each waiting question may get an answer.
-
-    Refuses with `ExecutionNotFound`, `ExecutionTaken`, `NotResumable`, or
-    `InvalidAnswer` when an answer fits no waiting question or none is given.
-    """
-    match state:
-        case Unknown():
-            raise ExecutionNotFound(execution)
-        case Running():
-            raise ExecutionTaken(execution, state.worker)
-        case Paused():
-            waiting = {question.id for question in state.questions}
-            if unknown := sorted(answers.keys() - waiting):
-                raise InvalidAnswer(f"execution {execution!r} has no interrupt {unknown[0]!r} waiting")
-            if waiting and not answers:
-                raise InvalidAnswer(f"execution {execution!r} waits for {len(waiting)} answer(s) and got none")
-            return [ExecutionResumed(worker=worker, answers=dict(answers))]
-        case Completed() | Failed() | Cancelled():
-            raise NotResumable(execution, state.status)
-        case _:
-            assert_never(state)
-
-
-def recover(execution: ExecutionId, state: State, worker: WorkerId, *, alive: bool) -> list[LifecycleFact]:
-    """Take over an execution whose worker died; ``alive`` says whether that worker still lives.
-
-    Refuses with `ExecutionNotFound` or `ExecutionTaken`; an empty list when
-    there is nothing to recover.
-    """
-    match state:
-        case Unknown():
-            raise ExecutionNotFound(execution)
-        case Running():
-            if alive:
-                raise ExecutionTaken(execution, state.worker)
-            return [ExecutionRecovered(worker=worker, died=state.worker)]
-        case Paused() | Completed() | Failed() | Cancelled():
-            return []
-        case _:
-            assert_never(state)
+def breakpoints(facts: Sequence[LifecycleFact]) -> BreakpointsSet:
+    """The breakpoints that hold now."""
+    return next((fact for fact in reversed(facts) if isinstance(fact, BreakpointsSet)), BreakpointsSet())

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Column, Connection, Index, Integer, MetaData,
 
 from wtb.domain.event_log import Recorded
 from wtb.domain.execution import (
+    BreakpointsSet,
     CancelRequested,
     CheckpointSaved,
     CheckpointsDeleted,
@@ -19,13 +20,16 @@ from wtb.domain.execution import (
     ExecutionPaused,
     ExecutionRecovered,
     ExecutionResumed,
+    ExecutionRetried,
     ExecutionStarted,
     Forked,
     NodeCompleted,
     NodeFailed,
     NodeInterrupted,
+    NodeSkipped,
     NodeStarted,
     PauseRequested,
+    RollbackUndone,
     RolledBack,
     StateEdited,
     Status,
@@ -104,6 +108,7 @@ def define(metadata: MetaData, suffix: str = "", generation: int = 0) -> Table:
         Column("error_message", TEXT),
         Column("failed_node", TEXT),
         Column("waiting", TEXT, nullable=False),
+        Column("before_rollback", TEXT),
         Column("parent_execution", TEXT),
         Column("parent_checkpoint", TEXT),
         Column("variants", TEXT, nullable=False),
@@ -114,6 +119,7 @@ def define(metadata: MetaData, suffix: str = "", generation: int = 0) -> Table:
         Index(f"wtb_executions_begun_{generation}", "begun"),
         Index(f"wtb_executions_status_{generation}", "status", "begun"),
         Index(f"wtb_executions_workflow_{generation}", "workflow", "begun"),
+        Index(f"wtb_executions_parent_{generation}", "parent_execution", "begun"),
         sqlite_with_rowid=False,
     )
 
@@ -130,7 +136,11 @@ _NOT_ENDED: Columns = {
     "error_message": None,
     "failed_node": None,
     "waiting": "[]",
+    "before_rollback": None,
 }
+
+_BEFORE_ROLLBACK = ("status", *_NOT_ENDED)
+"""What an undone rollback brings back; the rollback before it is among it."""
 
 
 class Fold:
@@ -195,7 +205,7 @@ def _change(row: Columns, fact: ExecutionFact, time_us: int) -> None:
             row["checkpoints"] += 1
         case NodeCompleted() | NodeFailed() | NodeInterrupted() | WritesSaved() | CheckpointsDeleted():
             pass
-        case ExecutionResumed() | ExecutionRecovered():
+        case ExecutionResumed() | ExecutionRetried() | NodeSkipped() | ExecutionRecovered():
             row.update(_NOT_ENDED, status="running", worker=fact.worker)
         case ExecutionPaused():
             waiting = msgspec.json.encode([question.id for question in fact.questions]).decode()
@@ -214,7 +224,14 @@ def _change(row: Columns, fact: ExecutionFact, time_us: int) -> None:
             )
         case ExecutionCancelled():
             row.update(_NOT_ENDED, status="cancelled", ended_us=time_us)
-        case ExecutionStarted() | PauseRequested() | CancelRequested() | StateEdited() | RolledBack() | Forked():
+        case StateEdited():
+            row.update(_NOT_ENDED, status="paused")
+        case RolledBack():
+            before = msgspec.json.encode({name: row[name] for name in _BEFORE_ROLLBACK}).decode()
+            row.update(_NOT_ENDED, status="paused", before_rollback=before)
+        case RollbackUndone():
+            row.update(msgspec.json.decode(row["before_rollback"] or "{}"))
+        case ExecutionStarted() | Forked() | PauseRequested() | CancelRequested() | BreakpointsSet():
             pass
         case _:
             assert_never(fact)

@@ -25,7 +25,7 @@ from wtb.projections import checkpoints, executions, positions, steps
 from wtb.projections.database import writing
 from wtb.projections.positions import Progress, SetName
 
-SCHEMA = 1
+SCHEMA = 2
 """Number of the read models' layout and of how facts change them. Read models with another one are rebuilt."""
 
 BATCH = 1000

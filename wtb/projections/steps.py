@@ -31,6 +31,7 @@ from sqlalchemy import (
 
 from wtb.domain.event_log import Recorded
 from wtb.domain.execution import (
+    BreakpointsSet,
     CancelRequested,
     CheckpointSaved,
     CheckpointsDeleted,
@@ -40,13 +41,16 @@ from wtb.domain.execution import (
     ExecutionPaused,
     ExecutionRecovered,
     ExecutionResumed,
+    ExecutionRetried,
     ExecutionStarted,
     Forked,
     NodeCompleted,
     NodeFailed,
     NodeInterrupted,
+    NodeSkipped,
     NodeStarted,
     PauseRequested,
+    RollbackUndone,
     RolledBack,
     StateEdited,
     WritesSaved,
@@ -178,9 +182,13 @@ class Fold:
                     self._end_all(running, "interrupted", event.time_us)
                 case ExecutionRecovered() | ExecutionCompleted() | ExecutionFailed():
                     self._end_all(running, "lost", event.time_us)
-                case WritesSaved() | CheckpointsDeleted() | ExecutionStarted() | ExecutionResumed():
+                case WritesSaved() | CheckpointsDeleted() | Forked():
                     pass
-                case PauseRequested() | CancelRequested() | StateEdited() | RolledBack() | Forked():
+                case ExecutionStarted() | ExecutionResumed() | ExecutionRetried() | NodeSkipped():
+                    pass
+                case PauseRequested() | CancelRequested() | BreakpointsSet():
+                    pass
+                case StateEdited() | RolledBack() | RollbackUndone():
                     pass
                 case _:
                     assert_never(fact)

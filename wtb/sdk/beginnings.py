@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from langgraph.types import Command
 
-from wtb.domain import execution as domain
+from wtb.domain import decisions
 from wtb.domain.errors import ExecutionExists, ExecutionTaken, InvalidAnswer, VersionConflict, WtbError
 from wtb.domain.event_log import EMPTY_STREAM, Origin, Recorded, StreamHead
 from wtb.domain.execution import (
@@ -18,6 +18,10 @@ from wtb.domain.execution import (
     LifecycleFact,
     Paused,
     PauseRequested,
+    Running,
+    State,
+    Unknown,
+    fold,
 )
 from wtb.domain.identifiers import Digest, ExecutionId, WorkerId, execution_stream
 from wtb.infra.event_store.journal import Journal
@@ -45,6 +49,7 @@ def start(
     workflow: str,
     graph: RunnableGraph,
     state: Any,
+    variants: Mapping[str, str],
     origin: Origin,
     options: Options,
     emit: Emit | None = None,
@@ -54,20 +59,22 @@ def start(
     """A new execution, noted but not durable yet: its first node's start makes both so.
 
     ``new`` says that the id was just made, so nobody can have used it. Raises
-    `InvalidState` or `ExecutionExists`.
+    `InvalidState`, `NodeNotFound`, `VariantNotFound` or `ExecutionExists`.
     """
     graph.check_input(state)
+    graph.check_variants(variants)
     head = EMPTY_STREAM if new else platform.store.head(execution_stream(execution))
     if head != EMPTY_STREAM:
         raise ExecutionExists(execution)
-    recording = _recording(platform, execution, head, origin, emit)
+    recording = _recording(platform, execution, head, origin, emit, variants)
     started = ExecutionStarted(
         workflow=workflow,
         graph=graph.version,
         input=recording.name_value("(input)", "(input)", state, graph.saver.serde),
         worker=platform.presence.announce(),
+        variants=dict(variants),
     )
-    _begin(platform, execution, recording, domain.start(execution, domain.Unknown(), started), durable=False)
+    _begin(platform, execution, recording, decisions.start(execution, Unknown(), started), durable=False)
     return Run(platform, execution, workflow, graph, recording, state, options, emit)
 
 
@@ -110,15 +117,16 @@ def _resume(
         answers = _by_interrupt(execution, state, answer)
     # Refused before the graph is looked for and any answer is stored.
     worker = platform.presence.announce()
-    domain.resume(execution, state, worker, dict.fromkeys(answers or {}, Digest("")))
+    decisions.resume(execution, state, worker, dict.fromkeys(answers or {}, Digest("")))
     assert isinstance(state, Paused)
     graph = find_graph(state.started.workflow)
-    recording = _recording(platform, execution, head, origin, emit)
+    graph.check_variants(state.started.variants)
+    recording = _recording(platform, execution, head, origin, emit, state.started.variants)
     named = {
         interrupt: recording.name_value("(answer)", interrupt, value, graph.saver.serde)
         for interrupt, value in (answers or {}).items()
     }
-    _begin(platform, execution, recording, domain.resume(execution, state, worker, named))
+    _begin(platform, execution, recording, decisions.resume(execution, state, worker, named))
     command: Command[Any] | None = Command(resume=dict(answers)) if answers else None
     return Run(platform, execution, state.started.workflow, graph, recording, command, options, emit)
 
@@ -163,13 +171,14 @@ def _recover(
 ) -> Run | None:
     events, head = platform.store.lifecycle(execution_stream(execution))
     state = _fold(events)
-    alive = isinstance(state, domain.Running) and is_run(platform, execution, state.worker)
-    facts = domain.recover(execution, state, platform.presence.announce(), alive=alive)
+    alive = isinstance(state, Running) and is_run(platform, execution, state.worker)
+    facts = decisions.recover(execution, state, platform.presence.announce(), alive=alive)
     if not facts:
         return None
-    assert isinstance(state, domain.Running)
+    assert isinstance(state, Running)
     graph = find_graph(state.started.workflow)
-    recording = _recording(platform, execution, head, origin, emit)
+    graph.check_variants(state.started.variants)
+    recording = _recording(platform, execution, head, origin, emit, state.started.variants)
     _begin(platform, execution, recording, facts)
     run = Run(platform, execution, state.started.workflow, graph, recording, None, options, emit)
     try:
@@ -210,12 +219,17 @@ def _by_interrupt(execution: ExecutionId, state: Paused, answer: Any) -> dict[st
     return dict.fromkeys(waiting, answer)
 
 
-def _fold(events: Sequence[Recorded]) -> domain.State:
-    return domain.fold([cast("LifecycleFact", event.fact) for event in events])
+def _fold(events: Sequence[Recorded]) -> State:
+    return fold([cast("LifecycleFact", event.fact) for event in events])
 
 
 def _recording(
-    platform: Platform, execution: ExecutionId, head: StreamHead, origin: Origin, emit: Emit | None
+    platform: Platform,
+    execution: ExecutionId,
+    head: StreamHead,
+    origin: Origin,
+    emit: Emit | None,
+    variants: Mapping[str, str],
 ) -> Recording:
     worker = platform.presence.announce()
     journal = Journal(
@@ -225,7 +239,7 @@ def _recording(
         admit=lambda added: _admit(execution, worker, added, held=journal.position > 0),
         told=None if emit is None else _each(emit),
     )
-    return Recording(journal, platform.saver.committer, engine=True, fresh=head == EMPTY_STREAM)
+    return Recording(journal, platform.saver.committer, engine=True, fresh=head == EMPTY_STREAM, variants=variants)
 
 
 def _each(emit: Emit) -> Callable[[Sequence[Recorded]], None]:

@@ -76,7 +76,7 @@ def drive(run: Run) -> RunResult:
     A node's error is a result, not an exception; raises `StoreError` or
     `Conflict` when the run can't be recorded any more.
     """
-    if run.graph.async_only:
+    if run.graph.runs_on_a_loop(run.recording.variants):
         return _in_a_loop(lambda: adrive(run))
     run.began_ns = perf_counter_ns()
     try:

@@ -4,9 +4,8 @@ from datetime import datetime
 from typing import cast
 
 from wtb.domain.errors import CheckpointNotFound
-from wtb.domain.event_log import Recorded
 from wtb.domain.execution import CheckpointSaved, ExecutionStarted
-from wtb.domain.identifiers import ExecutionId, execution_stream, node_path
+from wtb.domain.identifiers import CheckpointId, ExecutionId, Namespace, execution_stream, is_storable, node_path
 from wtb.infra.event_store.index import CHECKPOINT_SCOPE, LIFECYCLE_SCOPE
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.langgraph.history import DELTA_COUNTERS
@@ -17,18 +16,13 @@ from wtb.sdk.results import State
 def state_at(
     platform: Platform, execution: ExecutionId, checkpoint: str | None, namespace: str, graph: RunnableGraph | None
 ) -> State:
-    """The state at a checkpoint, or at the newest one of the namespace.
+    """The state at a checkpoint, or at the one the namespace stands at.
 
     ``graph`` lets its own types be built, delta channels be rebuilt, and channels
     that begin with a value be shown before they are written; without it there is
     the plain data that was stored. Raises `CheckpointNotFound`.
     """
-    # A named checkpoint may be a nested graph's; most are the outermost one's, which the index finds at once.
-    namespaces: tuple[str | None, ...] = (namespace,) if checkpoint is None else (namespace, None)
-    found = next(filter(None, (_find(platform, execution, within, checkpoint) for within in namespaces)), None)
-    if found is None:
-        raise CheckpointNotFound(execution, checkpoint)
-    fact = cast("CheckpointSaved", found.fact)
+    fact = find_checkpoint(platform, execution, checkpoint, namespace)
     saver = graph.saver if graph is not None else platform.saver
     if graph is not None and DELTA_COUNTERS in fact.metadata and not fact.namespace:
         configurable = {"thread_id": execution, "checkpoint_id": fact.checkpoint}
@@ -43,17 +37,28 @@ def state_at(
     return State(execution, fact.checkpoint, fact.step, datetime.fromisoformat(fact.created), channels)
 
 
+def find_checkpoint(
+    platform: Platform, execution: ExecutionId, checkpoint: str | None, namespace: str = ""
+) -> CheckpointSaved:
+    """A checkpoint by its id, or the one the namespace stands at. Raises `CheckpointNotFound`."""
+    if not (is_storable(checkpoint or "") and is_storable(namespace)):
+        raise CheckpointNotFound(execution, checkpoint)
+    stream = execution_stream(execution)
+    named = None if checkpoint is None else CheckpointId(checkpoint)
+    found = platform.saver.history.checkpoint(stream, Namespace(namespace), named)
+    if found is None and checkpoint is not None:
+        # It may be a nested graph's; most are the outermost one's, which the index finds at once.
+        anywhere = platform.store.find(stream, CHECKPOINT_SCOPE, key=checkpoint, newest_first=True, limit=1)
+        found = cast("CheckpointSaved", anywhere[0][1].fact) if anywhere else None
+    if found is None:
+        raise CheckpointNotFound(execution, checkpoint)
+    return found
+
+
 def workflow_of(platform: Platform, execution: ExecutionId) -> str | None:
     """The workflow that an execution runs; None for a bare checkpointer's thread, which has none."""
     found = platform.store.find(execution_stream(execution), LIFECYCLE_SCOPE, namespace="", key="", limit=1)
     return found[0][1].fact.workflow if found and isinstance(found[0][1].fact, ExecutionStarted) else None
-
-
-def _find(platform: Platform, execution: ExecutionId, namespace: str | None, checkpoint: str | None) -> Recorded | None:
-    found = platform.store.find(
-        execution_stream(execution), CHECKPOINT_SCOPE, namespace=namespace, key=checkpoint, newest_first=True, limit=1
-    )
-    return found[0][1] if found else None
 
 
 def _is_users(channel: str) -> bool:

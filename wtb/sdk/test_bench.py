@@ -8,7 +8,7 @@ from langchain_core.runnables import RunnableConfig
 
 from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, NotFound
 from wtb.domain.event_log import EMPTY_STREAM, Recorded
-from wtb.domain.identifiers import Position, execution_stream, is_storable, known_id, new_id
+from wtb.domain.identifiers import Position, execution_stream, known_id, new_id
 from wtb.projections import checkpoints, executions, steps
 from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
@@ -39,7 +39,7 @@ class TestBench:
         self.platform = open_platform(
             project.location, project.output_dir, actor=project.actor, synchronous=project.synchronous
         )
-        self._workflows = Workflows(self.platform.saver, project.name)
+        self._workflows = Workflows(self.platform.saver, project.name, project.variants)
 
     def __enter__(self) -> "TestBench":
         return self
@@ -69,6 +69,7 @@ class TestBench:
         *,
         workflow: str | None = None,
         execution_id: str | None = None,
+        variants: Mapping[str, object] | None = None,
         config: RunnableConfig | None = None,
         context: Any = None,
         actor: str | None = None,
@@ -76,10 +77,13 @@ class TestBench:
     ) -> RunResult:
         """Run a `StateGraph` or a compiled graph to its end, its first interrupt or its failure.
 
-        A node's failure is told by the result's ``status`` and ``error``. Raises
-        `InvalidGraph`, `InvalidState`, `InvalidRequest`, `ExecutionExists` or `StoreError`.
+        ``variants`` puts other implementations in the place of nodes: node path to
+        the name of a variant of the project's, or to an implementation. A node's
+        failure is told by the result's ``status`` and ``error``. Raises
+        `InvalidGraph`, `InvalidState`, `InvalidRequest`, `NodeNotFound`,
+        `VariantNotFound`, `ExecutionExists` or `StoreError`.
         """
-        return drive(self._start(graph, initial_state, workflow, execution_id, config, context, actor, trace))
+        return drive(self._start(graph, initial_state, workflow, execution_id, variants, config, context, actor, trace))
 
     async def arun(
         self,
@@ -88,13 +92,16 @@ class TestBench:
         *,
         workflow: str | None = None,
         execution_id: str | None = None,
+        variants: Mapping[str, object] | None = None,
         config: RunnableConfig | None = None,
         context: Any = None,
         actor: str | None = None,
         trace: str | None = None,
     ) -> RunResult:
         """`run` on the running event loop."""
-        return await adrive(self._start(graph, initial_state, workflow, execution_id, config, context, actor, trace))
+        return await adrive(
+            self._start(graph, initial_state, workflow, execution_id, variants, config, context, actor, trace)
+        )
 
     def stream(
         self,
@@ -103,6 +110,7 @@ class TestBench:
         *,
         workflow: str | None = None,
         execution_id: str | None = None,
+        variants: Mapping[str, object] | None = None,
         config: RunnableConfig | None = None,
         context: Any = None,
         actor: str | None = None,
@@ -110,7 +118,9 @@ class TestBench:
     ) -> RunStream:
         """`run`, and iterate over what happens meanwhile: durable events, tokens, custom data; then ``.result``."""
         return RunStream(
-            lambda emit: self._start(graph, initial_state, workflow, execution_id, config, context, actor, trace, emit)
+            lambda emit: self._start(
+                graph, initial_state, workflow, execution_id, variants, config, context, actor, trace, emit
+            )
         )
 
     def astream(
@@ -120,6 +130,7 @@ class TestBench:
         *,
         workflow: str | None = None,
         execution_id: str | None = None,
+        variants: Mapping[str, object] | None = None,
         config: RunnableConfig | None = None,
         context: Any = None,
         actor: str | None = None,
@@ -127,7 +138,9 @@ class TestBench:
     ) -> AsyncRunStream:
         """`stream` for ``async for``; then ``await stream.result()``."""
         return AsyncRunStream(
-            lambda emit: self._start(graph, initial_state, workflow, execution_id, config, context, actor, trace, emit)
+            lambda emit: self._start(
+                graph, initial_state, workflow, execution_id, variants, config, context, actor, trace, emit
+            )
         )
 
     def _start(
@@ -136,6 +149,7 @@ class TestBench:
         state: Any,
         workflow: str | None,
         execution_id: str | None,
+        variants: Mapping[str, object] | None,
         config: RunnableConfig | None,
         context: Any,
         actor: str | None,
@@ -149,6 +163,7 @@ class TestBench:
             name,
             runnable,
             state,
+            self.project.variants.chosen(variants or {}),
             self.platform.origin(cause="run", actor=actor, trace=trace),
             Options(config, context),
             emit,
@@ -306,8 +321,6 @@ class TestBench:
         execution = known_id(execution_id)
         graph = self._workflows.get(workflow_of(self.platform, execution))
         try:
-            if not (is_storable(at or "") and is_storable(namespace)):
-                raise CheckpointNotFound(execution, at)
             return state_at(self.platform, execution, at, namespace, graph)
         except CheckpointNotFound:
             self._require(execution_id)

@@ -1,10 +1,11 @@
 """A project: where its executions are kept and what its workflow is called."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from wtb.domain.errors import InvalidRequest
+from wtb.infra.langgraph.variants import Variants
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class WorkflowProject:
     output_dir: str | Path = "./outputs"
     actor: str | None = None
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    variants: Variants = field(default_factory=Variants, repr=False, compare=False)
+    """What `variant` has added."""
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or self.name != self.name.strip():
@@ -32,6 +35,15 @@ class WorkflowProject:
             )
         if self.synchronous not in ("NORMAL", "FULL"):
             raise InvalidRequest(f"synchronous can't be {self.synchronous!r}", hint="Use NORMAL or FULL.")
+
+    def variant(self, node: str, name: str, implementation: object) -> None:
+        """Give a node another implementation, to be chosen by name for an execution or a fork.
+
+        ``node`` is its path, such as ``sub/answer``; a function, a coroutine
+        function, a Runnable or a graph may stand in for it. Raises
+        `InvalidVariant`.
+        """
+        self.variants.add(node, name, implementation)
 
     @property
     def location(self) -> str:

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 from wtb.domain.errors import WorkflowNotFound
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
 from wtb.infra.langgraph.graphs import RunnableGraph, compiled
+from wtb.infra.langgraph.variants import Variants
 
 UNNAMED = "LangGraph"
 """What LangGraph calls a graph that was given no name."""
@@ -15,9 +16,10 @@ UNNAMED = "LangGraph"
 class Workflows:
     """Prepares graphs for running, each once, and remembers them by workflow."""
 
-    def __init__(self, saver: EventSourcedSaver, default_name: str) -> None:
+    def __init__(self, saver: EventSourcedSaver, default_name: str, variants: Variants) -> None:
         self._saver = saver
         self._default_name = default_name
+        self._variants = variants
         self._prepared: WeakKeyDictionary[Any, RunnableGraph] = WeakKeyDictionary()
         self._by_name: dict[str, RunnableGraph] = {}
         self._lock = threading.Lock()
@@ -32,7 +34,7 @@ class Workflows:
         with self._lock:
             runnable = self._prepared.get(ready)
             if runnable is None:
-                runnable = self._prepared[ready] = RunnableGraph(ready, self._saver)
+                runnable = self._prepared[ready] = RunnableGraph(ready, self._saver, self._variants)
             self._by_name[name] = runnable
         return name, runnable
 

@@ -17,6 +17,7 @@ import pytest
 from wtb.domain.errors import UnknownEvent
 from wtb.domain.event_log import GENESIS, Origin
 from wtb.domain.execution import (
+    BreakpointsSet,
     CancelRequested,
     CheckpointSaved,
     CheckpointsDeleted,
@@ -27,6 +28,7 @@ from wtb.domain.execution import (
     ExecutionPaused,
     ExecutionRecovered,
     ExecutionResumed,
+    ExecutionRetried,
     ExecutionStarted,
     Failure,
     Forked,
@@ -34,9 +36,11 @@ from wtb.domain.execution import (
     NodeCompleted,
     NodeFailed,
     NodeInterrupted,
+    NodeSkipped,
     NodeStarted,
     PauseRequested,
     Question,
+    RollbackUndone,
     RolledBack,
     StateEdited,
     Write,
@@ -79,7 +83,13 @@ FACTS: list[ExecutionFact] = [
     ExecutionResumed(worker=WORKER, answers={"q1": B}),
     ExecutionRecovered(worker=OTHER_WORKER, died=WORKER),
     StateEdited(checkpoint=CHECKPOINT, as_node="plan", writes=WRITES),
-    RolledBack(to=EARLIER, reason="wrong turn"),
+    RolledBack(to=EARLIER, head=EARLIER, left=EARLIER, reason="wrong turn"),
+    RollbackUndone(head=CHECKPOINT, reason="right turn"),
+    BreakpointsSet(before=("agent/plan",), after=("act",)),
+    ExecutionRetried(worker=WORKER, reason="mended"),
+    NodeSkipped(
+        worker=WORKER, node="agent/plan", namespace=NESTED, checkpoint=CHECKPOINT, writes=WRITES, reason="by hand"
+    ),
     Forked(checkpoint=CHECKPOINT, child=ExecutionId("e2")),
     CancelRequested(reason="too dear"),
     ExecutionCancelled(reason="too dear"),

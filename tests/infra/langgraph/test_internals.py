@@ -91,6 +91,7 @@ def test_the_one_place_imports_these_private_parts() -> None:
         "langgraph._internal._constants.RESUME",
         "langgraph._internal._runnable.RunnableCallable",
         "langgraph._internal._runnable.RunnableSeq",
+        "langgraph._internal._runnable.coerce_to_runnable",
         "langgraph._internal._serde.build_serde_allowlist",
         "langgraph.graph._branch.BranchSpec",
         "langgraph.pregel._algo.task_path_str",

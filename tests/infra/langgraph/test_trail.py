@@ -55,6 +55,7 @@ class Verdict(TypedDict):
 FIRST_STRETCH = """
 start
     save -1
+    note doomed, branch:to:plan
     save 0
 start plan
 complete plan → notes, plan ⇒ left, right
@@ -76,6 +77,7 @@ complete piece 2 → notes ⇒ sub
     save 4
 start sub
     save sub -1
+    note plan, branch:to:first
     save sub 0
 start sub/first
 complete sub/first → drafts ⇒ a, b

@@ -224,6 +224,7 @@ def test_events_are_cloud_events_a_line(recorded: Folder) -> None:
     assert [event["type"] for event in told] == [
         "wtb.ExecutionStarted",
         "wtb.CheckpointSaved",
+        "wtb.WritesSaved",
         "wtb.CheckpointSaved",
         "wtb.NodeStarted",
         "wtb.NodeCompleted",
@@ -246,7 +247,7 @@ def test_events_begin_after_a_position_and_without_an_id_are_everybodys(recorded
 
 
 def test_following_an_execution_that_has_ended_ends(recorded: Folder) -> None:
-    assert len(recorded.wtb("events", "whole", "--follow").out.splitlines()) == 7
+    assert len(recorded.wtb("events", "whole", "--follow").out.splitlines()) == 8
     assert recorded.wtb("events", "whole", "--follow", "--after", "1000").out == ""
 
 

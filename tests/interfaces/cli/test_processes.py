@@ -113,7 +113,7 @@ def test_follow_tells_another_processs_events_as_they_come_and_ends_with_its_exe
 def followed(folder: Folder, run: "Process") -> None:
     with folder.start("events", "one", "--follow", "--json") as follower:
         assert follower.stdout is not None
-        seen = [json.loads(follower.stdout.readline()) for _ in range(7)]
+        seen = [json.loads(follower.stdout.readline()) for _ in range(8)]
         # The node still runs, and what has happened so far was told.
         assert (seen[-1]["type"], seen[-1]["data"]["node"]) == ("wtb.NodeStarted", "hold")
         Path("hold").unlink()

@@ -23,10 +23,28 @@ from wtb.domain.identifiers import Position, StreamName, Version
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
-SCHEMAS: dict[str, int] = {}
+SCHEMAS: dict[str, int] = {
+    "CheckpointSaved": 2,
+    "ExecutionPaused": 2,
+    "ExecutionStarted": 2,
+    "RolledBack": 2,
+    "StateEdited": 2,
+}
 """Current schema number of each fact that has changed since its first shape, 1."""
 
-UPCASTERS: dict[tuple[str, int], Upcaster] = {}
+
+def _as_it_was(shape: dict[str, Any]) -> dict[str, Any]:
+    """Fields were added that have defaults."""
+    return shape
+
+
+UPCASTERS: dict[tuple[str, int], Upcaster] = {
+    ("CheckpointSaved", 1): _as_it_was,
+    ("ExecutionPaused", 1): _as_it_was,
+    ("ExecutionStarted", 1): _as_it_was,
+    ("RolledBack", 1): lambda shape: {**shape, "head": shape["to"], "left": shape["to"]},
+    ("StateEdited", 1): _as_it_was,
+}
 """(type, old schema) → function from that shape to the next."""
 
 

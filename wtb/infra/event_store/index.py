@@ -2,9 +2,18 @@
 
 from typing import NamedTuple
 
-from wtb.domain.execution import CheckpointSaved, ExecutionFact, NodeCompleted, NodeInterrupted, WritesSaved
+from wtb.domain.execution import (
+    CheckpointSaved,
+    ExecutionFact,
+    HeadMove,
+    NodeCompleted,
+    NodeInterrupted,
+    WritesSaved,
+)
 
 LIFECYCLE_SCOPE = "life"
+HEAD_SCOPE = "head"
+"""Those of the lifecycle's facts that moved the head."""
 CHECKPOINT_SCOPE = "checkpoint"
 WRITES_SCOPE = "writes"
 
@@ -17,14 +26,15 @@ class IndexEntry(NamedTuple):
     version: int
 
 
-def entry_of(stream: str, version: int, fact: ExecutionFact, lifecycle: bool) -> IndexEntry | None:
+def entries_of(stream: str, version: int, fact: ExecutionFact, lifecycle: bool) -> tuple[IndexEntry, ...]:
     """Where an event is to be found, if by more than its version."""
     if isinstance(fact, CheckpointSaved):
-        return IndexEntry(stream, CHECKPOINT_SCOPE, fact.namespace, fact.checkpoint, version)
+        return (IndexEntry(stream, CHECKPOINT_SCOPE, fact.namespace, fact.checkpoint, version),)
     if isinstance(fact, NodeCompleted | NodeInterrupted | WritesSaved):
         if isinstance(fact, NodeCompleted) and fact.left_graph:
-            return None  # the parent graph's checkpoint holds its effect
-        return IndexEntry(stream, WRITES_SCOPE, fact.namespace, fact.checkpoint, version)
+            return ()  # the parent graph's checkpoint holds its effect
+        return (IndexEntry(stream, WRITES_SCOPE, fact.namespace, fact.checkpoint, version),)
     if lifecycle:
-        return IndexEntry(stream, LIFECYCLE_SCOPE, "", "", version)
-    return None
+        scopes = (LIFECYCLE_SCOPE, HEAD_SCOPE) if isinstance(fact, HeadMove) else (LIFECYCLE_SCOPE,)
+        return tuple(IndexEntry(stream, scope, "", "", version) for scope in scopes)
+    return ()

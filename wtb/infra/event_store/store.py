@@ -16,7 +16,7 @@ from wtb.infra.event_store.index import (
     LIFECYCLE_SCOPE,
     WRITES_SCOPE,
     IndexEntry,
-    entry_of,
+    entries_of,
 )
 from wtb.infra.event_store.recorder import Recorder, Row
 from wtb.infra.event_store.sqlite import SQLiteRecorder, translated_errors
@@ -143,10 +143,8 @@ def _encode(append: Append) -> _Encoded:
         digest = chain.link(digest, append.stream, version, topic, content)
         encoded.events.append(StoredEvent(append.stream, version, topic, b"%b\n%b" % (digest.encode(), content)))
         encoded.chains.append(digest)
-        entry = entry_of(append.stream, version, fact, type(fact).__name__ in codec.LIFECYCLE)
-        if entry is not None:
-            encoded.entries.append(entry)
-        elif isinstance(fact, CheckpointsDeleted):
+        encoded.entries.extend(entries_of(append.stream, version, fact, type(fact).__name__ in codec.LIFECYCLE))
+        if isinstance(fact, CheckpointsDeleted):
             encoded.forget.extend(_forgotten(append.stream, fact))
     return encoded._replace(head=StreamHead(version, digest))
 

@@ -35,7 +35,7 @@ from wtb.infra.event_store.index import CHECKPOINT_SCOPE, WRITES_SCOPE
 from wtb.infra.event_store.journal import Committer, Journal
 from wtb.infra.event_store.store import EventStore, Synchronous, open_store
 from wtb.infra.langgraph.history import History, config_at, coordinates
-from wtb.infra.langgraph.internals import CONTROL_WRITES, ERROR, START
+from wtb.infra.langgraph.internals import CONTROL_WRITES, ERROR
 from wtb.infra.langgraph.recording import Channels, Recording
 
 RECORDINGS_KEPT = 512
@@ -243,9 +243,8 @@ class EventSourcedSaver(BaseCheckpointSaver[str]):
         thread, namespace, checkpoint = coordinates(config)
         recording = self.recording(thread)
         if recording.engine:
-            # The graph's own entry only copies the input, and a shell has noted what its node wrote.
-            if recording.covers(TaskId(task_id)) or task_path.endswith(f", {START}"):
-                return None
+            if recording.covers(TaskId(task_id)):
+                return None  # a shell has noted what its node wrote
             if any(channel == ERROR for channel, _ in writes):
                 # What a failed node had written would make it read as finished.
                 writes = [write for write in writes if write[0] in CONTROL_WRITES]

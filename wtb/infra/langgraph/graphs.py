@@ -9,10 +9,11 @@ from langgraph.channels.base import BaseChannel
 from langgraph.graph import StateGraph
 from pydantic import BaseModel, ValidationError
 
-from wtb.domain.errors import InvalidGraph, InvalidState
+from wtb.domain.errors import InvalidGraph, InvalidState, NodeNotFound
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
-from wtb.infra.langgraph.internals import Pregel, RunnableCallable, RunnableSeq, allowlist, subgraph_of, walk
+from wtb.infra.langgraph.internals import START, Pregel, allowlist, subgraph_of, walk
 from wtb.infra.langgraph.node_shell import Shells
+from wtb.infra.langgraph.variants import DEFAULT, Variants, is_async_only
 from wtb.infra.langgraph.versioning import graph_version
 
 Graph = Pregel[Any, Any, Any, Any]
@@ -21,15 +22,32 @@ Graph = Pregel[Any, Any, Any, Any]
 class RunnableGraph:
     """A graph ready to be recorded."""
 
-    def __init__(self, graph: Graph, saver: EventSourcedSaver) -> None:
+    def __init__(self, graph: Graph, saver: EventSourcedSaver, variants: Variants) -> None:
         self.saver = cast("EventSourcedSaver", saver.with_allowlist(allowlist(graph)))
-        self.graph: Graph = Shells(saver.recording, saver.serde).on(graph, self.saver)
+        self.graph: Graph = Shells(saver.recording, saver.serde, variants).on(graph, self.saver)
         self.version = graph_version(graph)
-        self.async_only = any(_is_async_only(node.bound) for _, node in walk(graph))
+        self.nodes = frozenset(path for path, _ in walk(graph) if path.rpartition("/")[2] != START)
+        """Every node's path, nested graphs' too."""
+        self._variants = variants
+        self._async_only = any(is_async_only(node.bound) for _, node in walk(graph))
         self.has_breakpoints = bool(graph.interrupt_before_nodes or graph.interrupt_after_nodes)
         self._source = graph
         nested = ((path, subgraph_of(node)) for path, node in walk(graph))
         self._initial = {"": _initial(graph)} | {path: _initial(each) for path, each in nested if each is not None}
+
+    def runs_on_a_loop(self, variants: Mapping[str, str]) -> bool:
+        """Whether the graph, with these variants in it, can only be run on an event loop."""
+        return self._async_only or any(
+            is_async_only(self._variants.find(node, name)) for node, name in variants.items() if name != DEFAULT
+        )
+
+    def check_variants(self, variants: Mapping[str, str]) -> None:
+        """Raise `NodeNotFound` or `VariantNotFound` when one can't stand in for its node."""
+        for node, name in variants.items():
+            if node not in self.nodes:
+                raise NodeNotFound(f"the graph has no node {node!r}; it has {', '.join(sorted(self.nodes))}")
+            if name != DEFAULT:
+                self._variants.find(node, name)
 
     def initial_values(self, path: str) -> dict[str, Any]:
         """What a graph's channels hold before anything is written; ``path`` is a nested one's, such as ``sub``."""
@@ -89,9 +107,3 @@ def compiled(graph: object) -> Graph:
         except ValueError as flaw:
             raise InvalidGraph(f"the graph doesn't compile: {flaw}") from flaw
     raise InvalidGraph(f"{type(graph).__name__} is not a graph")
-
-
-def _is_async_only(runnable: Any) -> bool:
-    if isinstance(runnable, RunnableSeq):
-        return any(_is_async_only(step) for step in runnable.steps)
-    return isinstance(runnable, RunnableCallable) and runnable.func is None

@@ -19,10 +19,10 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from wtb.domain.event_log import Recorded
-from wtb.domain.execution import CheckpointSaved, NodeCompleted, NodeInterrupted, Write, WritesSaved
+from wtb.domain.execution import CheckpointSaved, HeadMove, NodeCompleted, NodeInterrupted, Write, WritesSaved
 from wtb.domain.identifiers import CheckpointId, Digest, Namespace, StreamName, TaskId, execution_of, execution_stream
 from wtb.infra.event_store import values
-from wtb.infra.event_store.index import CHECKPOINT_SCOPE, WRITES_SCOPE
+from wtb.infra.event_store.index import CHECKPOINT_SCOPE, HEAD_SCOPE, WRITES_SCOPE
 from wtb.infra.event_store.store import EventStore
 
 PAGE = 200
@@ -56,18 +56,30 @@ class History:
     def checkpoint(
         self, stream: StreamName, namespace: Namespace, checkpoint: CheckpointId | None
     ) -> CheckpointSaved | None:
-        """A checkpoint, or a namespace's newest."""
+        """A checkpoint, or the one its namespace stands at."""
+        if checkpoint is None:
+            return self.head(stream, namespace)
         found = self.store.find(
             stream, CHECKPOINT_SCOPE, namespace=namespace, key=checkpoint, newest_first=True, limit=1
         )
         return _saved(found[0][1]) if found else None
+
+    def head(self, stream: StreamName, namespace: Namespace) -> CheckpointSaved | None:
+        """Where a namespace stands: its newest checkpoint, unless the execution's head was moved since."""
+        newest = self.store.find(stream, CHECKPOINT_SCOPE, namespace=namespace, newest_first=True, limit=1)
+        if namespace:
+            return _saved(newest[0][1]) if newest else None
+        moves = self.store.find(stream, HEAD_SCOPE, namespace="", key="", newest_first=True, limit=1)
+        if moves and (not newest or newest[0][1].version < moves[0][1].version):
+            return self.checkpoint(stream, namespace, cast("HeadMove", moves[0][1].fact).head)
+        return _saved(newest[0][1]) if newest else None
 
     def every(self, stream: StreamName | None) -> list[tuple[StreamName, CheckpointSaved]]:
         """Every checkpoint of a stream, or of all streams, oldest first."""
         return [(event.stream, _saved(event)) for _, event in self.store.find(stream, CHECKPOINT_SCOPE)]
 
     def tuple_at(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint a config names, or its namespace's newest."""
+        """The checkpoint a config names, or the one its namespace stands at."""
         thread, namespace, checkpoint = coordinates(config)
         stream = execution_stream(thread)
         fact = self.checkpoint(stream, namespace, checkpoint)

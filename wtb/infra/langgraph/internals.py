@@ -6,6 +6,7 @@ An upgrade of LangGraph is checked here first; golden tests hold what it means.
 from collections.abc import Iterator, MutableSequence
 from typing import Any
 
+from langchain_core.runnables import Runnable
 from langgraph._internal._constants import (
     CONF,
     CONFIG_KEY_RUNTIME,
@@ -17,7 +18,7 @@ from langgraph._internal._constants import (
     NULL_TASK_ID,
     RESUME,
 )
-from langgraph._internal._runnable import RunnableCallable, RunnableSeq
+from langgraph._internal._runnable import RunnableCallable, RunnableSeq, coerce_to_runnable
 from langgraph._internal._serde import build_serde_allowlist
 from langgraph.channels import DeltaChannel
 from langgraph.constants import START
@@ -51,6 +52,7 @@ __all__ = [
     "RunnableSeq",
     "SyncPregelLoop",
     "allowlist",
+    "as_runnable",
     "ensure_message_ids",
     "subgraph_of",
     "task_path_str",
@@ -61,6 +63,11 @@ CONTROL_WRITES = frozenset((ERROR, ERROR_SOURCE_NODE, INTERRUPT, RESUME))
 """Channels that tell what happened to a task rather than what it produced."""
 
 Writes = MutableSequence[tuple[str, Any]]
+
+
+def as_runnable(implementation: Any, name: str) -> Runnable[Any, Any]:
+    """What a node's implementation becomes when it is added to a graph."""
+    return coerce_to_runnable(implementation, name=name, trace=True)
 
 
 def subgraph_of(node: PregelNode) -> Pregel[Any, Any, Any, Any] | None:

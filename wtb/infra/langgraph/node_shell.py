@@ -32,6 +32,7 @@ from wtb.infra.langgraph.internals import (
 )
 from wtb.infra.langgraph.loops import saving_in_place
 from wtb.infra.langgraph.recording import Attempt, Recording
+from wtb.infra.langgraph.variants import Variants
 
 Graph = Pregel[Any, Any, Any, Any]
 FindRecording = Callable[[str], Recording]
@@ -41,48 +42,52 @@ FindRecording = Callable[[str], Recording]
 class Shells:
     """Puts shells on graphs."""
 
-    def __init__(self, recording_of: FindRecording, serde: SerializerProtocol) -> None:
-        self._recording_of = recording_of
-        self._serde = serde
+    def __init__(self, recording_of: FindRecording, serde: SerializerProtocol, variants: Variants) -> None:
+        self.recording_of = recording_of
+        self.serde = serde
+        self.variants = variants
 
     def on(self, graph: Graph, saver: BaseCheckpointSaver[Any]) -> Graph:
         """A copy of the graph whose nodes are recorded and whose checkpoints go to ``saver``."""
-        return saving_in_place(self._copy(graph).copy({"checkpointer": saver}))
+        return saving_in_place(self.copy(graph, "").copy({"checkpointer": saver}))
 
-    def _copy(self, graph: Graph) -> Graph:
+    def copy(self, graph: Graph, path: str) -> Graph:
+        """A copy with shells; ``path`` is that of the node the graph is, with a slash after it."""
         nodes = {
-            name: node if name == START else self._shelled(name, node, graph) for name, node in graph.nodes.items()
+            name: node if name == START else ShelledNode(self, path + name, node, graph)
+            for name, node in graph.nodes.items()
         }
         # A new graph puts a channel of its own among those it is given: not among the user's.
         return graph.copy({"nodes": nodes, "channels": dict(graph.channels)})
-
-    def _shelled(self, name: str, node: PregelNode, graph: Graph) -> PregelNode:
-        attributes = {k: v for k, v in node.__dict__.items() if k not in ("flat_writers", "node", "input_cache_key")}
-        subgraph = subgraph_of(node)
-        if subgraph is not None:
-            attributes["bound"] = shelled = saving_in_place(self._copy(subgraph))
-            attributes["subgraphs"] = [shelled if known is subgraph else known for known in node.subgraphs]
-        return ShelledNode(name, graph, self._recording_of, self._serde, attributes)
 
 
 class ShelledNode(PregelNode):
     """A node whose executable part is wrapped in a `Shell`; all else is the node's own."""
 
-    def __init__(
-        self,
-        name: str,
-        graph: Graph,
-        recording_of: FindRecording,
-        serde: SerializerProtocol,
-        attributes: dict[str, Any],
-    ) -> None:
+    def __init__(self, shells: Shells, path: str, node: PregelNode, graph: Graph) -> None:
+        attributes = {k: v for k, v in node.__dict__.items() if k not in ("flat_writers", "node", "input_cache_key")}
+        subgraph = subgraph_of(node)
+        if subgraph is not None:
+            attributes["bound"] = shelled = saving_in_place(shells.copy(subgraph, f"{path}/"))
+            attributes["subgraphs"] = [shelled if known is subgraph else known for known in node.subgraphs]
         super().__init__(**attributes)
         inner = super().node
-        self._shell = None if inner is None else Shell(name, inner, graph.channels, recording_of, serde)
+        self._shell = None if inner is None else Shell(shells, path, inner, self.standing_in, graph.channels)
+        self._shells = shells
+        self._path = path
+        self._attributes = attributes
 
     @property
     def node(self) -> Runnable[Any, Any] | None:
         return self._shell
+
+    def standing_in(self, implementation: Runnable[Any, Any]) -> Runnable[Any, Any]:
+        """The node's executable part with another implementation in place of its own; its edges stay."""
+        if isinstance(implementation, Pregel):
+            implementation = saving_in_place(self._shells.copy(implementation, f"{self._path}/"))
+        executable = PregelNode(**{**self._attributes, "bound": implementation, "subgraphs": []}).node
+        assert executable is not None
+        return executable
 
     def copy(self, update: dict[str, Any]) -> PregelNode:
         raise NotImplementedError("shells go on last")
@@ -97,19 +102,31 @@ class Shell(RunnableSeq):
 
     def __init__(
         self,
-        name: str,
+        shells: Shells,
+        path: str,
         inner: Runnable[Any, Any],
+        standing_in: Callable[[Runnable[Any, Any]], Runnable[Any, Any]],
         channels: Any,
-        recording_of: FindRecording,
-        serde: SerializerProtocol,
     ) -> None:
         self.steps = inner.steps if isinstance(inner, RunnableSeq) else [inner]
-        self.name = name
+        self.name = path.rpartition("/")[2]
         self.trace_policy = None  # type: ignore[assignment]  # as RunnableSeq itself has it by default
+        self._path = path
         self._inner = inner
+        self._standing_in = standing_in
         self._channels = channels
-        self._recording_of = recording_of
-        self._serde = serde
+        self._recording_of = shells.recording_of
+        self._serde = shells.serde
+        self._variants = shells.variants
+        self._variant_parts: dict[str, Runnable[Any, Any]] = {}
+
+    def _executable(self, variant: str | None) -> Runnable[Any, Any]:
+        if variant is None:
+            return self._inner
+        known = self._variant_parts.get(variant)
+        if known is None:
+            known = self._variant_parts[variant] = self._standing_in(self._variants.find(self._path, variant))
+        return known
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         assert config is not None
@@ -117,7 +134,7 @@ class Shell(RunnableSeq):
         recording.commit()
         began = perf_counter_ns()
         try:
-            output = self._inner.invoke(input, config, **kwargs)
+            output = self._executable(attempt.variant).invoke(input, config, **kwargs)
         except BaseException as error:
             if self._stopped(recording, attempt, began, error, config):
                 recording.commit()
@@ -132,7 +149,7 @@ class Shell(RunnableSeq):
         await recording.acommit()
         began = perf_counter_ns()
         try:
-            output = await self._inner.ainvoke(input, config, **kwargs)
+            output = await self._executable(attempt.variant).ainvoke(input, config, **kwargs)
         except BaseException as error:
             if self._stopped(recording, attempt, began, error, config):
                 await recording.acommit()
@@ -147,7 +164,7 @@ class Shell(RunnableSeq):
         await recording.acommit()
         began = perf_counter_ns()
         try:
-            async for chunk in self._inner.astream(input, config, **kwargs):
+            async for chunk in self._executable(attempt.variant).astream(input, config, **kwargs):
                 yield chunk
         except BaseException as error:
             if self._stopped(recording, attempt, began, error, config):
@@ -159,6 +176,7 @@ class Shell(RunnableSeq):
     def _begin(self, config: RunnableConfig) -> tuple[Recording, Attempt]:
         info = config[CONF][CONFIG_KEY_RUNTIME].execution_info
         metadata = config["metadata"]
+        recording = self._recording_of(info.thread_id)
         attempt = Attempt(
             node=metadata["langgraph_node"],
             task=TaskId(info.task_id),
@@ -167,8 +185,8 @@ class Shell(RunnableSeq):
             step=metadata["langgraph_step"],
             attempt=info.node_attempt,
             path=task_path_str(metadata["langgraph_path"]),
+            variant=recording.variants.get(self._path),
         )
-        recording = self._recording_of(info.thread_id)
         recording.note_start(attempt)
         return recording, attempt
 

@@ -20,6 +20,7 @@ from wtb.domain.execution import (
 )
 from wtb.domain.identifiers import CheckpointId, Digest, Namespace, TaskId
 from wtb.infra.event_store.journal import Committer, Journal
+from wtb.infra.langgraph.variants import DEFAULT
 
 Channels = Mapping[str, tuple[str | int | float, Digest | None]]
 
@@ -47,12 +48,24 @@ class Recording:
     away, so that it is never lost to their length.
     """
 
-    def __init__(self, journal: Journal, committer: Committer, *, engine: bool, fresh: bool) -> None:
-        """``engine``: shells say when to commit. ``fresh``: the stream was empty when this began."""
+    def __init__(
+        self,
+        journal: Journal,
+        committer: Committer,
+        *,
+        engine: bool,
+        fresh: bool,
+        variants: Mapping[str, str] | None = None,
+    ) -> None:
+        """``engine``: shells say when to commit. ``fresh``: the stream was empty when this began.
+
+        ``variants``: node path to the name of the variant that stands in for it.
+        """
         self.journal = journal
         self.committer = committer
         self.engine = engine
         self.fresh = fresh
+        self.variants = {node: name for node, name in (variants or {}).items() if name != DEFAULT}
         self.channels: dict[Namespace, tuple[CheckpointId, Channels]] = {}
         """Each namespace's newest checkpoint and the digests of its values."""
         self.interrupts: list[Interrupt] = []
