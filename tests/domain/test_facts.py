@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from wtb.domain.event_log import EMPTY_STREAM, Append, Appended, Origin, StreamHead, recorded
+from wtb.domain.audit import AuditFact
+from wtb.domain.event_log import EMPTY_STREAM, AnyFact, Append, Appended, Origin, StreamHead, recorded
 from wtb.domain.execution import (
     CheckpointSaved,
     ExecutionFact,
@@ -21,7 +22,7 @@ from wtb.domain.execution import (
 )
 from wtb.domain.identifiers import NULL_DIGEST, Position, Version, WorkerId, execution_stream
 
-FACTS: list[type[ExecutionFact]] = [*get_args(LifecycleFact), *get_args(RecordFact)]
+FACTS: list[type[AnyFact]] = [*get_args(LifecycleFact), *get_args(RecordFact), *get_args(AuditFact)]
 
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
@@ -40,14 +41,14 @@ CHECKPOINT = {
 EACH = pytest.mark.parametrize("kind", FACTS, ids=lambda kind: kind.__name__)
 
 
-def facts(kind: type[ExecutionFact]) -> st.SearchStrategy[Fact]:
+def facts(kind: type[AnyFact]) -> st.SearchStrategy[Fact]:
     return st.builds(kind, **(CHECKPOINT if kind is CheckpointSaved else {}))
 
 
 @EACH
 @settings(max_examples=25)
 @given(data=st.data())
-def test_a_fact_reads_back_from_json_as_it_was(kind: type[ExecutionFact], data: st.DataObject) -> None:
+def test_a_fact_reads_back_from_json_as_it_was(kind: type[AnyFact], data: st.DataObject) -> None:
     fact = data.draw(facts(kind))
     assert kind.model_validate_json(fact.model_dump_json()) == fact
     assert kind.model_validate(json.loads(fact.model_dump_json())) == fact
@@ -56,9 +57,7 @@ def test_a_fact_reads_back_from_json_as_it_was(kind: type[ExecutionFact], data: 
 @EACH
 @settings(max_examples=3)
 @given(data=st.data())
-def test_a_fact_can_not_be_changed_nor_given_fields_it_does_not_have(
-    kind: type[ExecutionFact], data: st.DataObject
-) -> None:
+def test_a_fact_can_not_be_changed_nor_given_fields_it_does_not_have(kind: type[AnyFact], data: st.DataObject) -> None:
     fact = data.draw(facts(kind))
     for field in kind.model_fields:
         with pytest.raises(ValidationError, match="frozen"):
@@ -73,6 +72,7 @@ def test_every_kind_of_fact_belongs_to_one_side() -> None:
     assert not lifecycle & record
     assert set(get_args(NodeFact)) < record
     assert lifecycle | record == set(get_args(ExecutionFact))
+    assert not set(get_args(AuditFact)) & set(get_args(ExecutionFact))
     nested = {"Write", "Failure", "Question", "ForkPoint", "Stop"}
     assert {kind.__name__ for kind in Fact.__subclasses__()} == nested | {kind.__name__ for kind in FACTS}
 

@@ -5,8 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
+from wtb.domain.audit import AuditFact
 from wtb.domain.execution import ExecutionFact
 from wtb.domain.identifiers import Digest, Position, StreamName, Version
+
+AnyFact = ExecutionFact | AuditFact
+"""Whatever may stand in the log."""
 
 GENESIS = ""
 """The chain digest before a stream's first event."""
@@ -48,7 +52,7 @@ class Append:
 
     stream: StreamName
     head: StreamHead
-    facts: Sequence[ExecutionFact]
+    facts: Sequence[AnyFact]
     times_us: Sequence[int]
     """When each fact happened: microseconds since 1970, UTC."""
     origin: Origin
@@ -71,7 +75,7 @@ class Recorded:
     stream: StreamName
     version: Version
     type: str
-    fact: ExecutionFact
+    fact: AnyFact
     time_us: int
     actor: str
     cause: str | None

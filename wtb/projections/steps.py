@@ -29,6 +29,7 @@ from sqlalchemy import (
     select,
 )
 
+from wtb.domain.audit import ExecutionArchived, ExecutionErased, ExecutionImported, LogSealed
 from wtb.domain.event_log import Recorded
 from wtb.domain.execution import (
     BreakpointsSet,
@@ -189,6 +190,8 @@ class Fold:
                 case PauseRequested() | CancelRequested() | BreakpointsSet():
                     pass
                 case StateEdited() | RolledBack() | RollbackUndone():
+                    pass
+                case LogSealed() | ExecutionImported() | ExecutionArchived() | ExecutionErased():
                     pass
                 case _:
                     assert_never(fact)

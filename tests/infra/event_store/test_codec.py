@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from wtb.domain.audit import ExecutionArchived, ExecutionErased, ExecutionImported, LogSealed
 from wtb.domain.errors import UnknownEvent
-from wtb.domain.event_log import GENESIS, Origin
+from wtb.domain.event_log import GENESIS, AnyFact, Origin
 from wtb.domain.execution import (
     BreakpointsSet,
     CancelRequested,
@@ -23,7 +24,6 @@ from wtb.domain.execution import (
     CheckpointsDeleted,
     ExecutionCancelled,
     ExecutionCompleted,
-    ExecutionFact,
     ExecutionFailed,
     ExecutionPaused,
     ExecutionRecovered,
@@ -46,7 +46,7 @@ from wtb.domain.execution import (
     Write,
     WritesSaved,
 )
-from wtb.domain.identifiers import CheckpointId, Digest, ExecutionId, Namespace, TaskId, WorkerId
+from wtb.domain.identifiers import CheckpointId, Digest, ExecutionId, Namespace, Position, TaskId, WorkerId
 from wtb.infra.event_store import codec
 from wtb.infra.event_store.chain import link
 from wtb.infra.event_store.compaction import DICTIONARY_1, compact, expand
@@ -68,7 +68,7 @@ PATH = "~__pregel_pull, plan"
 WRITES = (Write(channel="messages", value=A), Write(channel="branch:to:act", value=Digest("null")))
 FAILURE = Failure(type="ValueError", message='not "a" number\nat all – nowhere', traceback=B)
 
-FACTS: list[ExecutionFact] = [
+FACTS: list[AnyFact] = [
     ExecutionStarted(
         workflow="triage",
         graph=A,
@@ -145,6 +145,10 @@ FACTS: list[ExecutionFact] = [
         format=4,
     ),
     CheckpointsDeleted(reason="prune", checkpoints=((ROOT, EARLIER), (NESTED, CHECKPOINT))),
+    LogSealed(through=Position(1000), events=500, digest="ab" * 32, previous="cd" * 32),
+    ExecutionImported(execution=ExecutionId("e1"), bundle="ef" * 32, events=12),
+    ExecutionArchived(execution=ExecutionId("e1"), bundle="ef" * 32, values=34, reason="old"),
+    ExecutionErased(execution=ExecutionId("e1"), values=34, reason="asked for"),
 ]
 EXAMPLES = {type(fact).__name__: fact for fact in FACTS}
 """The fact that each type's stored example decodes to, whatever its schema."""
@@ -153,7 +157,7 @@ EACH_FACT = pytest.mark.parametrize("fact", FACTS, ids=list(EXAMPLES))
 EACH_STORED = pytest.mark.parametrize("topic", list(GOLDEN))
 
 
-def as_stored(fact: ExecutionFact, origin: Origin = ORIGIN) -> tuple[str, bytes]:
+def as_stored(fact: AnyFact, origin: Origin = ORIGIN) -> tuple[str, bytes]:
     """Topic and bytes of a fact that is its stream's first."""
     topic, content = codec.encode(fact, TIME_US, codec.origin_header(origin))
     return topic, link(GENESIS, STREAM, 1, topic, content).encode() + b"\n" + content
@@ -183,7 +187,7 @@ def test_a_stored_example_decodes_to_exactly_the_fact_and_what_was_said_about_it
 
 
 @EACH_FACT
-def test_a_fact_is_stored_today_as_its_example_was(fact: ExecutionFact) -> None:
+def test_a_fact_is_stored_today_as_its_example_was(fact: AnyFact) -> None:
     topic, state = as_stored(fact)
     assert state.decode() == GOLDEN[topic]["text"]
 
@@ -222,7 +226,7 @@ def test_an_examples_chain_digest_is_still_computed_alike(topic: str) -> None:
     ],
 )
 @EACH_FACT
-def test_a_fact_reads_back_whoever_caused_it(fact: ExecutionFact, origin: Origin) -> None:
+def test_a_fact_reads_back_whoever_caused_it(fact: AnyFact, origin: Origin) -> None:
     topic, state = as_stored(fact, origin)
     event = codec.decode(1, STREAM, 1, topic, state)
     assert event.fact == fact

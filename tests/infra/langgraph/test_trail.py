@@ -17,10 +17,10 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, RetryPolicy, Send, interrupt
 from typing_extensions import TypedDict
 
+from wtb.domain.event_log import AnyFact
 from wtb.domain.execution import (
     CheckpointSaved,
     ExecutionCompleted,
-    ExecutionFact,
     ExecutionFailed,
     ExecutionPaused,
     ExecutionResumed,
@@ -241,7 +241,7 @@ def everything(truth: Truth, *, asynchronous: bool) -> Any:
 class Told:
     """An event as a line, with what it is about."""
 
-    fact: ExecutionFact
+    fact: AnyFact
     about: str
     """The node's path, a fan-out's piece numbered; empty for what isn't about a node."""
     line: str
@@ -263,7 +263,7 @@ def trail(bench: TestBench, execution: str) -> list[Told]:
     ]
 
 
-def told_of(fact: ExecutionFact, paths: Mapping[TaskId, str], values: Mapping[Digest, Any]) -> Told:
+def told_of(fact: AnyFact, paths: Mapping[TaskId, str], values: Mapping[Digest, Any]) -> Told:
     match fact:
         case ExecutionStarted():
             return Told(fact, "", "start")

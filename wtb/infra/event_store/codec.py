@@ -16,9 +16,10 @@ from typing import Any, NamedTuple, get_args
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
+from wtb.domain.audit import AuditFact
 from wtb.domain.errors import InvalidState, NotAStore, UnknownEvent
-from wtb.domain.event_log import Origin, Recorded
-from wtb.domain.execution import ExecutionFact, Fact, LifecycleFact, NodeFact, RecordFact
+from wtb.domain.event_log import AnyFact, Origin, Recorded
+from wtb.domain.execution import Fact, LifecycleFact, RecordFact
 from wtb.domain.identifiers import Position, StreamName, Version
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -48,11 +49,11 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
 """(type, old schema) → function from that shape to the next."""
 
 
-def _classes(union: object) -> dict[str, type[ExecutionFact]]:
+def _classes(union: object) -> dict[str, type[AnyFact]]:
     return {cls.__name__: cls for cls in get_args(union)}
 
 
-FACTS: dict[str, type[ExecutionFact]] = _classes(LifecycleFact) | _classes(NodeFact) | _classes(RecordFact)
+FACTS: dict[str, type[AnyFact]] = _classes(LifecycleFact) | _classes(RecordFact) | _classes(AuditFact)
 LIFECYCLE = frozenset(_classes(LifecycleFact))
 
 _ENCODERS = {
@@ -62,7 +63,7 @@ _ENCODERS = {
 
 class Decoder(NamedTuple):
     name: str
-    read: Callable[[bytes], ExecutionFact]
+    read: Callable[[bytes], AnyFact]
 
 
 @lru_cache(maxsize=256)
@@ -102,7 +103,7 @@ def _decoder(topic: str) -> Decoder:
     if int(number) == current:
         return Decoder(name, fact.__pydantic_validator__.validate_json)
 
-    def upcast(body: bytes) -> ExecutionFact:
+    def upcast(body: bytes) -> AnyFact:
         shape = from_json(body)
         for schema in range(int(number), current):
             shape = UPCASTERS[name, schema](shape)

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
+from wtb.domain.event_log import AnyFact
 from wtb.domain.execution import (
     CheckpointSaved,
-    ExecutionFact,
     HeadMove,
     NodeCompleted,
     NodeInterrupted,
@@ -26,7 +26,7 @@ class IndexEntry(NamedTuple):
     version: int
 
 
-def entries_of(stream: str, version: int, fact: ExecutionFact, lifecycle: bool) -> tuple[IndexEntry, ...]:
+def entries_of(stream: str, version: int, fact: AnyFact, lifecycle: bool) -> tuple[IndexEntry, ...]:
     """Where an event is to be found, if by more than its version."""
     if isinstance(fact, CheckpointSaved):
         return (IndexEntry(stream, CHECKPOINT_SCOPE, fact.namespace, fact.checkpoint, version),)
