@@ -21,7 +21,8 @@ from typing_extensions import TypedDict
 from wtb.domain.event_log import Origin, Recorded
 from wtb.domain.identifiers import ExecutionId
 from wtb.sdk import TestBench, WorkflowProject, beginnings
-from wtb.sdk.running import Options, Progress, adrive, drive
+from wtb.sdk.beginnings import Request
+from wtb.sdk.running import Progress, adrive, drive
 
 RANKS = {
     "plan": 0,
@@ -157,9 +158,8 @@ def finish(project: WorkflowProject, stretch: Stretch, file: Path, sent: Connect
 
 def _recover(bench: TestBench, made: Any, stretch: Stretch, told: Callable[[Progress], None]) -> None:
     bench.register(made)
-    run = beginnings.recover(
-        bench.platform, ExecutionId(stretch.execution), bench._workflows.find, Origin("crash"), Options(), told
-    )
+    request = Request(bench._workflows.find, Origin("crash"), emit=told)
+    run = beginnings.recover(bench.platform, ExecutionId(stretch.execution), request)
     if run is not None and stretch.asynchronous:
         asyncio.run(adrive(run))
     elif run is not None:

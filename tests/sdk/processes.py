@@ -27,14 +27,15 @@ def die(state: object) -> Any:
 
 def dies_running(project: WorkflowProject, graph: MakeGraph, execution: str) -> None:
     """Run a graph, one of whose nodes kills its process."""
-    _dies(_run, project, graph, execution)
+    dies(_run, project, graph, execution)
 
 
 def dies_resuming(project: WorkflowProject, graph: MakeGraph, execution: str, answer: Any) -> None:
-    _dies(_resume, project, graph, execution, answer)
+    dies(_resume, project, graph, execution, answer)
 
 
-def _dies(work: Callable[..., None], *args: Any) -> None:
+def dies(work: Callable[..., None], *args: Any) -> None:
+    """Do some work in a process that kills itself."""
     child = _forks.Process(target=work, args=args)
     child.start()
     child.join()

@@ -36,7 +36,8 @@ from wtb.domain.execution import (
 )
 from wtb.domain.identifiers import ExecutionId, WorkerId, execution_stream
 from wtb.sdk import Recovery, RunResult, TestBench, WorkflowProject, beginnings
-from wtb.sdk.running import Options, drive
+from wtb.sdk.beginnings import Request
+from wtb.sdk.running import drive
 
 DEAD = WorkerId("host.0.dead")
 
@@ -246,7 +247,7 @@ def test_an_answer_that_comes_between_another_s_look_and_its_claim_wins(bench: T
         return runnable
 
     with pytest.raises(NotResumable):
-        beginnings.resume(bench.platform, ExecutionId(paused), find_graph, "Eve", None, Origin("eve"), Options())
+        beginnings.resume(bench.platform, ExecutionId(paused), Request(find_graph, Origin("eve")), "Eve", None)
     assert_one_was_heard(bench, paused, [heard[0], NotResumable(paused, "completed")])
     assert not bench.platform.saver.queues(paused)
 
@@ -261,7 +262,7 @@ def test_a_recovery_that_comes_between_another_s_look_and_its_claim_wins(bench: 
         recovered.extend(bench.recover())
         return runnable
 
-    run = beginnings.recover(bench.platform, ExecutionId(left), find_graph, Origin("late"), Options())
+    run = beginnings.recover(bench.platform, ExecutionId(left), Request(find_graph, Origin("late")))
     assert run is None
     assert [result.status for result in recovered] == ["completed"]
     assert types(bench.events(left)).count("ExecutionRecovered") == 1
@@ -616,8 +617,7 @@ def test_lifecycle_facts_alone_decide_whether_there_is_something_to_recover(benc
 
 
 def drive_recovery(bench: TestBench, execution: str) -> RunResult:
-    run = beginnings.recover(
-        bench.platform, ExecutionId(execution), bench._workflows.find, Origin("recoverer"), Options()
-    )
+    request = Request(bench._workflows.find, Origin("recoverer"))
+    run = beginnings.recover(bench.platform, ExecutionId(execution), request)
     assert run is not None
     return drive(run)

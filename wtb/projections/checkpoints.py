@@ -126,6 +126,24 @@ def get(connection: Connection, execution: str, checkpoint: str, namespace: str 
     return None if row is None else _checkpoint(ExecutionId(execution), row)
 
 
+def at_step(connection: Connection, execution: str, step: int) -> CheckpointId | None:
+    """The newest checkpoint of the outermost graph after that many supersteps."""
+    c = CHECKPOINTS.c
+    query = select(c.id).where(c.execution == execution, c.namespace == "", c.step == step)
+    found: CheckpointId | None = connection.execute(query.order_by(c.id.desc()).limit(1)).scalar()
+    return found
+
+
+def tips(connection: Connection, execution: str) -> tuple[Checkpoint, ...]:
+    """Where the branches of an execution's outermost graph end: its checkpoints that none follows, newest first."""
+    c, child = CHECKPOINTS.c, CHECKPOINTS.alias()
+    followed = select(child.c.parent).where(
+        child.c.execution == execution, child.c.namespace == "", child.c.parent.is_not(None)
+    )
+    query = _ROWS.where(c.execution == execution, c.namespace == "", c.id.not_in(followed)).order_by(c.id.desc())
+    return tuple(_checkpoint(ExecutionId(execution), row) for row in connection.execute(query))
+
+
 def of(
     connection: Connection,
     execution: str,

@@ -279,6 +279,23 @@ def running(connection: Connection) -> tuple[Execution, ...]:
     return tuple(map(_execution, connection.execute(query)))
 
 
+def ancestors(connection: Connection, execution: str) -> tuple[Execution, ...]:
+    """The execution that one was forked from, the one that was forked from, and so on."""
+    found: list[Execution] = []
+    child = get(connection, execution)
+    while child is not None and child.parent_execution is not None:
+        child = get(connection, child.parent_execution)
+        if child is not None:
+            found.append(child)
+    return tuple(found)
+
+
+def forks(connection: Connection, parents: Sequence[str]) -> tuple[Execution, ...]:
+    """The executions that were forked from these, oldest first."""
+    query = select(EXECUTIONS).where(EXECUTIONS.c.parent_execution.in_(parents)).order_by(EXECUTIONS.c.begun)
+    return tuple(map(_execution, connection.execute(query)))
+
+
 _read_waiting = msgspec.json.Decoder(tuple[str, ...]).decode
 _read_variants = msgspec.json.Decoder(dict[str, str]).decode
 

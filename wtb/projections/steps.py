@@ -67,6 +67,7 @@ from wtb.domain.identifiers import (
     TaskId,
     execution_of,
     execution_stream,
+    node_path,
 )
 from wtb.projections.database import TEXT, Columns, moment, put_rows
 from wtb.projections.page import Page, Place, check_limit, cursor_after, key_of
@@ -279,6 +280,19 @@ def of(
     rows = connection.execute(query).all()
     more = cursor_after(rows[limit - 1].position, filters) if limit is not None and len(rows) > limit else None
     return Page(items=tuple(map(_step, rows[:limit])), next_cursor=more)
+
+
+def last_of(connection: Connection, execution: str, node: str, checkpoint: str | None = None) -> Step | None:
+    """The newest step of a node, by its path such as ``sub/answer``; of those that read ``checkpoint``, if given."""
+    query = (
+        select(STEPS)
+        .where(STEPS.c.execution == execution, STEPS.c.node == node.rpartition("/")[2])
+        .order_by(STEPS.c.position.desc())
+    )
+    if checkpoint is not None:
+        query = query.where(STEPS.c.checkpoint == checkpoint)
+    rows = connection.execute(query)
+    return next((_step(row) for row in rows if node_path(row.namespace, row.node) == node), None)
 
 
 _read_writes = msgspec.json.Decoder(tuple[Write, ...]).decode

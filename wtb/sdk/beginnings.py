@@ -1,32 +1,45 @@
-"""The three ways a stretch of an execution begins: started, resumed after a pause, recovered after a crash."""
+"""The ways a stretch of an execution begins: started, resumed, retried, a node skipped, recovered after a crash."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, cast
 
 from langgraph.types import Command
 
 from wtb.domain import decisions
-from wtb.domain.errors import ExecutionExists, ExecutionTaken, InvalidAnswer, VersionConflict, WtbError
+from wtb.domain.errors import (
+    ExecutionExists,
+    ExecutionNotFound,
+    ExecutionTaken,
+    InvalidAnswer,
+    NodeNotFound,
+    VersionConflict,
+    WtbError,
+)
 from wtb.domain.event_log import EMPTY_STREAM, Origin, Recorded, StreamHead
 from wtb.domain.execution import (
     CancelRequested,
+    Claim,
     ExecutionPaused,
     ExecutionRecovered,
     ExecutionResumed,
     ExecutionStarted,
     LifecycleFact,
+    NodeSkipped,
     Paused,
     PauseRequested,
     Running,
     State,
     Unknown,
+    Write,
     fold,
 )
-from wtb.domain.identifiers import Digest, ExecutionId, WorkerId, execution_stream
+from wtb.domain.identifiers import CheckpointId, Digest, ExecutionId, Namespace, WorkerId, execution_stream
 from wtb.infra.event_store.journal import Journal
 from wtb.infra.langgraph.graphs import RunnableGraph
-from wtb.infra.langgraph.recording import Recording
+from wtb.infra.langgraph.recording import Recording, Skip
 from wtb.sdk.platform import Platform
 from wtb.sdk.running import Emit, Options, Run, config_of
 
@@ -41,6 +54,43 @@ UNANSWERED = Unanswered.UNANSWERED
 
 FindGraph = Callable[[str], RunnableGraph]
 """Workflow name to its graph; raises `WorkflowNotFound`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What every beginning is told: whose graph, on whose behalf, how to run it and who looks on."""
+
+    find_graph: FindGraph
+    origin: Origin
+    options: Options = Options()  # noqa: RUF009  # frozen
+    emit: Emit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An execution as it stands: what decisions rest on."""
+
+    execution: ExecutionId
+    facts: Sequence[LifecycleFact]
+    state: State
+    head: StreamHead
+
+    @property
+    def started(self) -> ExecutionStarted:
+        """Raises `ExecutionNotFound`."""
+        if isinstance(self.state, Unknown):
+            raise ExecutionNotFound(self.execution)
+        return self.state.started
+
+
+def standing(platform: Platform, execution: ExecutionId) -> Standing:
+    """Reads what decisions rest on; a few events, however long the execution."""
+    events, head = platform.store.lifecycle(execution_stream(execution))
+    facts = [cast("LifecycleFact", event.fact) for event in events]
+    return Standing(execution, facts, fold(facts), head)
+
+
+# --- the beginnings -----------------------------------------------------------------------------------
 
 
 def start(
@@ -66,7 +116,7 @@ def start(
     head = EMPTY_STREAM if new else platform.store.head(execution_stream(execution))
     if head != EMPTY_STREAM:
         raise ExecutionExists(execution)
-    recording = _recording(platform, execution, head, origin, emit, variants)
+    recording = recording_of(platform, execution, head, origin, variants, emit)
     started = ExecutionStarted(
         workflow=workflow,
         graph=graph.version,
@@ -74,19 +124,12 @@ def start(
         worker=platform.presence.announce(),
         variants=dict(variants),
     )
-    _begin(platform, execution, recording, decisions.start(execution, Unknown(), started), durable=False)
+    begin(platform, execution, recording, decisions.start(execution, Unknown(), started), durable=False)
     return Run(platform, execution, workflow, graph, recording, state, options, emit)
 
 
 def resume(
-    platform: Platform,
-    execution: ExecutionId,
-    find_graph: FindGraph,
-    answer: Any,
-    answers: Mapping[str, Any] | None,
-    origin: Origin,
-    options: Options,
-    emit: Emit | None = None,
+    platform: Platform, execution: ExecutionId, request: Request, answer: Any, answers: Mapping[str, Any] | None
 ) -> Run:
     """An execution goes on after a pause; the claim on it is durable before anything runs.
 
@@ -96,56 +139,89 @@ def resume(
     """
     while True:
         try:
-            return _resume(platform, execution, find_graph, answer, answers, origin, options, emit)
+            return _resume(platform, execution, request, answer, answers)
         except VersionConflict:
             pass  # it is no longer as it was when looked at: look again
 
 
 def _resume(
-    platform: Platform,
-    execution: ExecutionId,
-    find_graph: FindGraph,
-    answer: Any,
-    answers: Mapping[str, Any] | None,
-    origin: Origin,
-    options: Options,
-    emit: Emit | None,
+    platform: Platform, execution: ExecutionId, request: Request, answer: Any, answers: Mapping[str, Any] | None
 ) -> Run:
-    events, head = platform.store.lifecycle(execution_stream(execution))
-    state = _fold(events)
-    if isinstance(state, Paused) and answers is None:
-        answers = _by_interrupt(execution, state, answer)
+    now = standing(platform, execution)
+    if isinstance(now.state, Paused) and answers is None:
+        answers = _by_interrupt(execution, now.state, answer)
     # Refused before the graph is looked for and any answer is stored.
     worker = platform.presence.announce()
-    decisions.resume(execution, state, worker, dict.fromkeys(answers or {}, Digest("")))
-    assert isinstance(state, Paused)
-    graph = find_graph(state.started.workflow)
-    graph.check_variants(state.started.variants)
-    recording = _recording(platform, execution, head, origin, emit, state.started.variants)
+    decisions.resume(execution, now.state, worker, dict.fromkeys(answers or {}, Digest("")))
+    run = _claimed(platform, now, request)
     named = {
-        interrupt: recording.name_value("(answer)", interrupt, value, graph.saver.serde)
+        interrupt: run.recording.name_value("(answer)", interrupt, value, run.graph.saver.serde)
         for interrupt, value in (answers or {}).items()
     }
-    _begin(platform, execution, recording, decisions.resume(execution, state, worker, named))
-    command: Command[Any] | None = Command(resume=dict(answers)) if answers else None
-    return Run(platform, execution, state.started.workflow, graph, recording, command, options, emit)
+    begin(platform, execution, run.recording, decisions.resume(execution, now.state, worker, named))
+    with giving_up(run):
+        # Paused before LangGraph had seen the input, it still has to.
+        run.input = Command(resume=dict(answers)) if answers else _input_unseen(run, now.started)
+    return run
 
 
-def recover(
-    platform: Platform,
-    execution: ExecutionId,
-    find_graph: FindGraph,
-    origin: Origin,
-    options: Options,
-    emit: Emit | None = None,
-) -> Run | None:
+def retry(platform: Platform, execution: ExecutionId, request: Request, reason: str) -> Run:
+    """A failed or cancelled execution goes on from where it stopped; nodes that had finished don't run again.
+
+    Raises `ExecutionNotFound`, `ExecutionTaken`, `WrongStatus`, `WorkflowNotFound`,
+    or `VersionConflict` when another was first.
+    """
+    now = standing(platform, execution)
+    facts = decisions.retry(execution, now.state, platform.presence.announce(), reason)
+    return _going_on(platform, now, request, facts)
+
+
+def skip(
+    platform: Platform, execution: ExecutionId, request: Request, node: str, writes: Mapping[str, Any], reason: str
+) -> Run:
+    """An execution goes on as if a node that waits to run had written this.
+
+    Raises as `retry`, `NodeNotFound` when the node doesn't wait to run, or
+    `InvalidState` when the graph has no such channels.
+    """
+    now = standing(platform, execution)
+    worker = platform.presence.announce()
+    nowhere = NodeSkipped(worker=worker, node=node, namespace=Namespace(""), checkpoint=CheckpointId(""), writes=())
+    decisions.skip(execution, now.state, nowhere)  # refused before the graph is looked for
+    run = _claimed(platform, now, request)
+    run.graph.check_update(writes, node)
+    waiting = run.graph.waiting(config_of(run))
+    places = [task for task in waiting if task.path == node]
+    if not places:
+        raise NodeNotFound(
+            f"node {node!r} of execution {execution!r} doesn't wait to run; "
+            f"{', '.join(sorted({task.path for task in waiting})) or 'none'} does"
+        )
+    fact = nowhere.model_copy(
+        update={
+            "namespace": places[0].namespace,
+            "checkpoint": places[0].checkpoint,
+            "writes": tuple(
+                Write(channel=c, value=run.recording.name_value(node, c, v, run.graph.saver.serde))
+                for c, v in writes.items()
+            ),
+            "reason": reason,
+        }
+    )
+    return _going_on(platform, now, request, decisions.skip(execution, now.state, fact), run)
+
+
+def recover(platform: Platform, execution: ExecutionId, request: Request) -> Run | None:
     """Take over an execution whose process died; None when there is nothing to recover.
 
     Raises `ExecutionNotFound`, `ExecutionTaken` or `WorkflowNotFound`.
     """
     while True:
         try:
-            return _recover(platform, execution, find_graph, origin, options, emit)
+            now = standing(platform, execution)
+            alive = isinstance(now.state, Running) and is_run(platform, execution, now.state.worker)
+            facts = decisions.recover(execution, now.state, platform.presence.announce(), alive=alive)
+            return _going_on(platform, now, request, facts) if facts else None
         except VersionConflict:
             pass  # as above
 
@@ -161,51 +237,73 @@ def is_run(platform: Platform, execution: ExecutionId, worker: WorkerId) -> bool
     return platform.presence.is_alive(worker)
 
 
-def _recover(
-    platform: Platform,
-    execution: ExecutionId,
-    find_graph: FindGraph,
-    origin: Origin,
-    options: Options,
-    emit: Emit | None,
-) -> Run | None:
-    events, head = platform.store.lifecycle(execution_stream(execution))
-    state = _fold(events)
-    alive = isinstance(state, Running) and is_run(platform, execution, state.worker)
-    facts = decisions.recover(execution, state, platform.presence.announce(), alive=alive)
-    if not facts:
-        return None
-    assert isinstance(state, Running)
-    graph = find_graph(state.started.workflow)
-    graph.check_variants(state.started.variants)
-    recording = _recording(platform, execution, head, origin, emit, state.started.variants)
-    _begin(platform, execution, recording, facts)
-    run = Run(platform, execution, state.started.workflow, graph, recording, None, options, emit)
-    try:
-        run.input = _what_was_left(run, state.started, events)
-    except BaseException:
-        platform.saver.end(execution)
-        raise
+# --- what they share ----------------------------------------------------------------------------------
+
+
+def _claimed(platform: Platform, now: Standing, request: Request) -> Run:
+    """The run of an execution that is about to be claimed."""
+    graph = request.find_graph(now.started.workflow)
+    graph.check_variants(now.started.variants)
+    recording = recording_of(platform, now.execution, now.head, request.origin, now.started.variants, request.emit)
+    return Run(platform, now.execution, now.started.workflow, graph, recording, None, request.options, request.emit)
+
+
+def _going_on(
+    platform: Platform, now: Standing, request: Request, facts: Sequence[LifecycleFact], run: Run | None = None
+) -> Run:
+    """Claim an execution, and find what makes LangGraph go on where it stopped."""
+    run = run or _claimed(platform, now, request)
+    begin(platform, now.execution, run.recording, facts)
+    with giving_up(run):
+        run.recording.skip = _skip(run, [*now.facts, *facts])
+        run.input = _what_was_left(run, now)
     return run
 
 
-def _what_was_left(run: Run, started: ExecutionStarted, events: Sequence[Recorded]) -> Any:
-    """What makes LangGraph go on: the input it never saw, answers it hadn't taken yet, or nothing."""
-    saver, config = run.graph.saver, config_of(run)
-    if saver.get_tuple(config) is None:
-        return saver.history.load({started.input})[started.input]
+@contextmanager
+def giving_up(run: Run) -> Iterator[None]:
+    """Let go of a claimed execution when it can't be run after all; recovering it finds it where it stood."""
+    try:
+        yield
+    except BaseException:
+        run.platform.saver.end(run.execution)
+        raise
+
+
+def _input_unseen(run: Run, started: ExecutionStarted) -> Any:
+    """The input, if LangGraph has saved no checkpoint yet."""
+    if run.graph.saver.get_tuple(config_of(run)) is not None:
+        return None
+    return run.graph.saver.history.load({started.input})[started.input]
+
+
+def _what_was_left(run: Run, now: Standing) -> Any:
+    """The input LangGraph never saw, answers it hadn't taken yet, or nothing."""
+    unseen = _input_unseen(run, now.started)
+    if unseen is not None:
+        return unseen
     answers: dict[str, Digest] = {}
-    for event in events:
-        if isinstance(event.fact, ExecutionPaused):
+    for fact in now.facts:
+        if isinstance(fact, ExecutionPaused):
             answers = {}
-        elif isinstance(event.fact, ExecutionResumed):
-            answers = event.fact.answers
-    waiting = {interrupt.id for interrupt in run.graph.graph.get_state(config).interrupts}
+        elif isinstance(fact, ExecutionResumed):
+            answers = fact.answers
+    waiting = {interrupt.id for interrupt in run.graph.graph.get_state(config_of(run)).interrupts}
     untaken = waiting & answers.keys()
     if not untaken:
         return None
-    given = saver.history.load({answers[interrupt] for interrupt in untaken})
+    given = run.graph.saver.history.load({answers[interrupt] for interrupt in untaken})
     return Command(resume={interrupt: given[answers[interrupt]] for interrupt in untaken})
+
+
+def _skip(run: Run, facts: Sequence[LifecycleFact]) -> Skip | None:
+    """The skip that this stretch began with, also when its first process died."""
+    claims = [fact for fact in facts if isinstance(fact, Claim) and not isinstance(fact, ExecutionRecovered)]
+    fact = claims[-1]
+    if not isinstance(fact, NodeSkipped):
+        return None
+    given = run.graph.saver.history.load({write.value for write in fact.writes})
+    return Skip(fact.node, fact.checkpoint, {write.channel: given[write.value] for write in fact.writes})
 
 
 def _by_interrupt(execution: ExecutionId, state: Paused, answer: Any) -> dict[str, Any]:
@@ -219,18 +317,15 @@ def _by_interrupt(execution: ExecutionId, state: Paused, answer: Any) -> dict[st
     return dict.fromkeys(waiting, answer)
 
 
-def _fold(events: Sequence[Recorded]) -> State:
-    return fold([cast("LifecycleFact", event.fact) for event in events])
-
-
-def _recording(
+def recording_of(
     platform: Platform,
     execution: ExecutionId,
     head: StreamHead,
     origin: Origin,
-    emit: Emit | None,
     variants: Mapping[str, str],
+    emit: Emit | None = None,
 ) -> Recording:
+    """A recording that goes on after ``head``."""
     worker = platform.presence.announce()
     journal = Journal(
         execution_stream(execution),
@@ -250,7 +345,7 @@ def _each(emit: Emit) -> Callable[[Sequence[Recorded]], None]:
     return told
 
 
-def _begin(
+def begin(
     platform: Platform,
     execution: ExecutionId,
     recording: Recording,
@@ -282,5 +377,5 @@ def _admit(execution: ExecutionId, worker: WorkerId, added: Sequence[Recorded], 
             raise ExecutionExists(execution)
         if not held and isinstance(fact, LifecycleFact) and not isinstance(fact, PauseRequested | CancelRequested):
             raise VersionConflict(event.stream, event.version - 1)
-        if isinstance(fact, ExecutionResumed | ExecutionRecovered) and fact.worker != worker:
+        if isinstance(fact, Claim) and fact.worker != worker:
             raise ExecutionTaken(execution, fact.worker)

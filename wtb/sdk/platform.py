@@ -4,13 +4,15 @@ import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from langgraph.checkpoint.base.id import uuid6
 from sqlalchemy import Connection, Engine
 from uuid_utils import uuid7
 
 from wtb.domain.event_log import Origin
-from wtb.domain.identifiers import ExecutionId
+from wtb.domain.identifiers import CheckpointId, ExecutionId
 from wtb.infra.event_store.presence import Presence, open_presence
 from wtb.infra.event_store.store import EventStore, Synchronous, open_store
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
@@ -63,6 +65,16 @@ def open_platform(
         output_dir=Path(output_dir).expanduser().absolute(),
         actor=actor or getpass.getuser(),
     )
+
+
+def new_checkpoint_id(step: int) -> CheckpointId:
+    """A new id as LangGraph makes them; later ones sort after earlier ones."""
+    return CheckpointId(str(uuid6(clock_seq=step)))
+
+
+def now() -> str:
+    """The time, as checkpoints tell it: ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat()
 
 
 def new_execution_id() -> ExecutionId:

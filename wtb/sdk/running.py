@@ -77,7 +77,7 @@ def drive(run: Run) -> RunResult:
     `Conflict` when the run can't be recorded any more.
     """
     if run.graph.runs_on_a_loop(run.recording.variants):
-        return _in_a_loop(lambda: adrive(run))
+        return in_a_loop(lambda: adrive(run))
     run.began_ns = perf_counter_ns()
     try:
         result = _outcome(run)
@@ -218,7 +218,7 @@ def _elapsed_us(run: Run) -> int:
     return (perf_counter_ns() - run.began_ns) // 1000
 
 
-def _in_a_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def in_a_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine to its end, also where this thread's event loop is busy (a notebook's, say)."""
     try:
         asyncio.get_running_loop()

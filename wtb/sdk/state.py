@@ -7,7 +7,7 @@ from wtb.domain.errors import CheckpointNotFound
 from wtb.domain.execution import CheckpointSaved, ExecutionStarted
 from wtb.domain.identifiers import CheckpointId, ExecutionId, Namespace, execution_stream, is_storable, node_path
 from wtb.infra.event_store.index import CHECKPOINT_SCOPE, LIFECYCLE_SCOPE
-from wtb.infra.langgraph.graphs import RunnableGraph
+from wtb.infra.langgraph.graphs import RunnableGraph, is_users
 from wtb.infra.langgraph.history import DELTA_COUNTERS
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import State
@@ -28,12 +28,12 @@ def state_at(
         configurable = {"thread_id": execution, "checkpoint_id": fact.checkpoint}
         channels = dict(graph.graph.get_state({"configurable": configurable}).values)
     else:
-        named = {c: digest for c, (_, digest) in fact.channels.items() if digest is not None and _is_users(c)}
+        named = {c: digest for c, (_, digest) in fact.channels.items() if digest is not None and is_users(c)}
         loaded = saver.history.load(set(named.values()))
         channels = {channel: loaded[digest] for channel, digest in named.items()}
         if graph is not None:
             initial = graph.initial_values(node_path(fact.namespace, "").rstrip("/"))
-            channels |= {c: value for c, value in initial.items() if _is_users(c) and c not in channels}
+            channels |= {c: value for c, value in initial.items() if is_users(c) and c not in channels}
     return State(execution, fact.checkpoint, fact.step, datetime.fromisoformat(fact.created), channels)
 
 
@@ -59,8 +59,3 @@ def workflow_of(platform: Platform, execution: ExecutionId) -> str | None:
     """The workflow that an execution runs; None for a bare checkpointer's thread, which has none."""
     found = platform.store.find(execution_stream(execution), LIFECYCLE_SCOPE, namespace="", key="", limit=1)
     return found[0][1].fact.workflow if found and isinstance(found[0][1].fact, ExecutionStarted) else None
-
-
-def _is_users(channel: str) -> bool:
-    """Whether a channel is the graph's own, not LangGraph's machinery."""
-    return not channel.startswith(("__", "branch:to:", "join:"))

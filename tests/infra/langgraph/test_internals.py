@@ -89,6 +89,7 @@ def test_the_one_place_imports_these_private_parts() -> None:
         "langgraph._internal._constants.NO_WRITES",
         "langgraph._internal._constants.NULL_TASK_ID",
         "langgraph._internal._constants.RESUME",
+        "langgraph._internal._constants.TASKS",
         "langgraph._internal._runnable.RunnableCallable",
         "langgraph._internal._runnable.RunnableSeq",
         "langgraph._internal._runnable.coerce_to_runnable",

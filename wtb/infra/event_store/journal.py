@@ -138,6 +138,14 @@ class Committer:
         if journal.failure is not None:
             raise journal.failure
 
+    def commit_together(self, *journals: Journal) -> None:
+        """`commit` for several streams: in one transaction, unless others wrote to them meanwhile."""
+        with self._leading:
+            self._write(journals)
+        for journal in journals:
+            if journal.failure is not None:
+                raise journal.failure
+
     async def acommit(self, journal: Journal) -> None:
         """`commit` for coroutines: those of one loop that ask in the same turn share a transaction."""
         if self._inline and self.busy <= 1:

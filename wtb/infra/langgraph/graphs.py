@@ -1,22 +1,35 @@
 """Graphs as WTB runs them: accepted, given shells, checked for what they need."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import is_dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.channels.base import BaseChannel
 from langgraph.graph import StateGraph
+from langgraph.types import PregelTask, StateSnapshot
 from pydantic import BaseModel, ValidationError
 
 from wtb.domain.errors import InvalidGraph, InvalidState, NodeNotFound
+from wtb.domain.identifiers import CheckpointId, Namespace, TaskId
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
-from wtb.infra.langgraph.internals import START, Pregel, allowlist, subgraph_of, walk
+from wtb.infra.langgraph.internals import START, Pregel, allowlist, subgraph_of, task_path_str, walk
 from wtb.infra.langgraph.node_shell import Shells
 from wtb.infra.langgraph.variants import DEFAULT, Variants, is_async_only
 from wtb.infra.langgraph.versioning import graph_version
 
 Graph = Pregel[Any, Any, Any, Any]
+
+
+class TaskAt(NamedTuple):
+    """A node's work after a checkpoint: the node's path, the task, and the checkpoint it reads."""
+
+    path: str
+    task: TaskId
+    task_path: str
+    namespace: Namespace
+    checkpoint: CheckpointId
 
 
 class RunnableGraph:
@@ -31,9 +44,11 @@ class RunnableGraph:
         self._variants = variants
         self._async_only = any(is_async_only(node.bound) for _, node in walk(graph))
         self.has_breakpoints = bool(graph.interrupt_before_nodes or graph.interrupt_after_nodes)
-        self._source = graph
+        self.source = graph
+        """The user's own graph."""
         nested = ((path, subgraph_of(node)) for path, node in walk(graph))
-        self._initial = {"": _initial(graph)} | {path: _initial(each) for path, each in nested if each is not None}
+        self._graphs = {"": graph} | {path: each for path, each in nested if each is not None}
+        self._initial = {path: _initial(each) for path, each in self._graphs.items()}
 
     def runs_on_a_loop(self, variants: Mapping[str, str]) -> bool:
         """Whether the graph, with these variants in it, can only be run on an event loop."""
@@ -49,13 +64,39 @@ class RunnableGraph:
             if name != DEFAULT:
                 self._variants.find(node, name)
 
+    def within(self, node: str) -> Graph:
+        """The user's graph that a node is in, by the node's path."""
+        return self._graphs.get(node.rpartition("/")[0], self.source)
+
+    def variant(self, node: str, name: str) -> Runnable[Any, Any]:
+        """Raises `VariantNotFound`."""
+        return self._variants.find(node, name)
+
+    def check_update(self, values: Mapping[str, Any], node: str = "") -> None:
+        """Raise `InvalidState` when some of these channels aren't those of the graph that ``node`` is in."""
+        channels = {name for name in self.within(node).channels if is_users(name)}
+        if unknown := sorted(str(name) for name in values if name not in channels):
+            raise InvalidState(f"the graph has no channel {unknown[0]!r}; it has {', '.join(sorted(channels))}")
+
+    def waiting(self, config: RunnableConfig) -> list[TaskAt]:
+        """The nodes that have to run next where an execution stands, nested graphs' too."""
+        return [*_waiting(self.graph.get_state(config, subgraphs=True), "")]
+
+    def tasks(self, config: RunnableConfig) -> list[TaskAt]:
+        """The nodes that read one checkpoint, without those nested in them; none of a graph called in a node's code."""
+        try:
+            snapshot = self.graph.get_state(config)
+        except ValueError:  # LangGraph finds no graph under the namespace
+            return []
+        return [_task(snapshot, task, "") for task in snapshot.tasks]
+
     def initial_values(self, path: str) -> dict[str, Any]:
         """What a graph's channels hold before anything is written; ``path`` is a nested one's, such as ``sub``."""
         return deepcopy(self._initial.get(path, {}))
 
     def check_input(self, state: Any) -> None:
         """Raise `InvalidState` when the graph could make nothing of this input."""
-        schema = getattr(getattr(self._source, "builder", None), "input_schema", None)
+        schema = getattr(getattr(self.source, "builder", None), "input_schema", None)
         if schema is None:
             return
         if isinstance(schema, type) and issubclass(schema, BaseModel):
@@ -73,11 +114,35 @@ class RunnableGraph:
             if keys:
                 raise InvalidState(f"the initial state must be a mapping of channels, not {type(state).__name__}")
             return
-        accepted = set(self._source.channels) & set(_all_annotations(schema))
+        accepted = set(self.source.channels) & set(_all_annotations(schema))
         if accepted and (unknown := sorted(str(key) for key in state if key not in accepted)):
             raise InvalidState(f"the graph has no channel {unknown[0]!r}; it has {', '.join(sorted(accepted))}")
         if accepted and not state:
             raise InvalidState(f"the initial state is empty; the graph has {', '.join(sorted(accepted))}")
+
+
+def is_users(channel: str) -> bool:
+    """Whether a channel is the graph's own, not LangGraph's machinery."""
+    return not channel.startswith(("__", "branch:to:", "join:"))
+
+
+def _waiting(snapshot: StateSnapshot, path: str) -> Iterator[TaskAt]:
+    for task in snapshot.tasks:
+        if task.name in snapshot.next and task.result is None:
+            yield _task(snapshot, task, path)
+            if isinstance(task.state, StateSnapshot):
+                yield from _waiting(task.state, f"{path}{task.name}/")
+
+
+def _task(snapshot: StateSnapshot, task: PregelTask, path: str) -> TaskAt:
+    configurable = snapshot.config["configurable"]
+    return TaskAt(
+        path + task.name,
+        TaskId(task.id),
+        task_path_str(task.path),
+        Namespace(configurable.get("checkpoint_ns", "")),
+        CheckpointId(configurable["checkpoint_id"]),
+    )
 
 
 def _initial(graph: Graph) -> dict[str, Any]:

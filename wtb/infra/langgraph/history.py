@@ -30,6 +30,10 @@ DELTA_COUNTERS = "counters_since_delta_snapshot"
 """LangGraph's note in a checkpoint that some channels' values are to be rebuilt from writes."""
 
 
+COPY_OF = "copy_of"
+"""In a checkpoint's metadata: the execution, namespace and checkpoint that it is a copy of, where a branch begins."""
+
+
 def coordinates(config: RunnableConfig) -> tuple[str, Namespace, CheckpointId | None]:
     """The thread, the namespace and the checkpoint that a config names."""
     configurable = config["configurable"]
@@ -165,11 +169,17 @@ class History:
         seeds: dict[str, Digest] = {}
         left = set(channels)
         fact = self.checkpoint(stream, namespace, checkpoint)
-        while left and fact is not None and fact.parent is not None:
-            fact = self.checkpoint(stream, namespace, fact.parent)
+        while left and fact is not None:
+            if COPY_OF in fact.metadata:
+                # It holds what its original holds: the past is the original's.
+                execution, within, original = fact.metadata[COPY_OF]
+                stream = execution_stream(execution)
+                fact = self.checkpoint(stream, Namespace(within), CheckpointId(original))
+                continue
+            fact = self.checkpoint(stream, fact.namespace, fact.parent) if fact.parent is not None else None
             if fact is None:
                 break
-            for task, write in reversed(self._pending(stream, namespace, fact.checkpoint)):
+            for task, write in reversed(self._pending(stream, fact.namespace, fact.checkpoint)):
                 if write.channel in left:
                     written[write.channel].append((task, write))
             for channel in left & fact.channels.keys():

@@ -17,6 +17,7 @@ from langgraph._internal._constants import (
     NO_WRITES,
     NULL_TASK_ID,
     RESUME,
+    TASKS,
 )
 from langgraph._internal._runnable import RunnableCallable, RunnableSeq, coerce_to_runnable
 from langgraph._internal._serde import build_serde_allowlist
@@ -42,6 +43,7 @@ __all__ = [
     "NULL_TASK_ID",
     "RESUME",
     "START",
+    "TASKS",
     "AsyncPregelLoop",
     "BranchSpec",
     "ChannelWrite",

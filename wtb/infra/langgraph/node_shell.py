@@ -26,6 +26,7 @@ from wtb.infra.langgraph.internals import (
     Pregel,
     PregelNode,
     RunnableSeq,
+    as_runnable,
     ensure_message_ids,
     subgraph_of,
     task_path_str,
@@ -33,6 +34,9 @@ from wtb.infra.langgraph.internals import (
 from wtb.infra.langgraph.loops import saving_in_place
 from wtb.infra.langgraph.recording import Attempt, Recording
 from wtb.infra.langgraph.variants import Variants
+
+SKIPPED = "(skipped)"
+"""What is recorded as the variant of a node whose writes were given instead of its being run."""
 
 Graph = Pregel[Any, Any, Any, Any]
 FindRecording = Callable[[str], Recording]
@@ -120,9 +124,20 @@ class Shell(RunnableSeq):
         self._variants = shells.variants
         self._variant_parts: dict[str, Runnable[Any, Any]] = {}
 
-    def _executable(self, variant: str | None) -> Runnable[Any, Any]:
+    def _variant(self, recording: Recording, checkpoint: CheckpointId) -> str | None:
+        skip = recording.skip
+        if skip is not None and (skip.node, skip.checkpoint) == (self._path, checkpoint):
+            return SKIPPED
+        return recording.variants.get(self._path)
+
+    def _executable(self, recording: Recording, attempt: Attempt) -> Runnable[Any, Any]:
+        variant = attempt.variant
         if variant is None:
             return self._inner
+        if variant == SKIPPED:
+            assert recording.skip is not None
+            output = dict(recording.skip.output)
+            return self._standing_in(as_runnable(lambda _: output, attempt.node))
         known = self._variant_parts.get(variant)
         if known is None:
             known = self._variant_parts[variant] = self._standing_in(self._variants.find(self._path, variant))
@@ -134,7 +149,7 @@ class Shell(RunnableSeq):
         recording.commit()
         began = perf_counter_ns()
         try:
-            output = self._executable(attempt.variant).invoke(input, config, **kwargs)
+            output = self._executable(recording, attempt).invoke(input, config, **kwargs)
         except BaseException as error:
             if self._stopped(recording, attempt, began, error, config):
                 recording.commit()
@@ -149,7 +164,7 @@ class Shell(RunnableSeq):
         await recording.acommit()
         began = perf_counter_ns()
         try:
-            output = await self._executable(attempt.variant).ainvoke(input, config, **kwargs)
+            output = await self._executable(recording, attempt).ainvoke(input, config, **kwargs)
         except BaseException as error:
             if self._stopped(recording, attempt, began, error, config):
                 await recording.acommit()
@@ -164,7 +179,7 @@ class Shell(RunnableSeq):
         await recording.acommit()
         began = perf_counter_ns()
         try:
-            async for chunk in self._executable(attempt.variant).astream(input, config, **kwargs):
+            async for chunk in self._executable(recording, attempt).astream(input, config, **kwargs):
                 yield chunk
         except BaseException as error:
             if self._stopped(recording, attempt, began, error, config):
@@ -177,15 +192,16 @@ class Shell(RunnableSeq):
         info = config[CONF][CONFIG_KEY_RUNTIME].execution_info
         metadata = config["metadata"]
         recording = self._recording_of(info.thread_id)
+        checkpoint = CheckpointId(info.checkpoint_id)
         attempt = Attempt(
             node=metadata["langgraph_node"],
             task=TaskId(info.task_id),
             namespace=Namespace(info.checkpoint_ns.rpartition("|")[0]),
-            checkpoint=CheckpointId(info.checkpoint_id),
+            checkpoint=checkpoint,
             step=metadata["langgraph_step"],
             attempt=info.node_attempt,
             path=task_path_str(metadata["langgraph_path"]),
-            variant=recording.variants.get(self._path),
+            variant=self._variant(recording, checkpoint),
         )
         recording.note_start(attempt)
         return recording, attempt

@@ -39,6 +39,15 @@ class Attempt:
     variant: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A node that counts as done: its path, the checkpoint it was to read, and what it gives instead of running."""
+
+    node: str
+    checkpoint: CheckpointId
+    output: Mapping[str, Any]
+
+
 class Recording:
     """Notes what happens in one execution; decides what must be durable at once.
 
@@ -68,6 +77,8 @@ class Recording:
         self.variants = {node: name for node, name in (variants or {}).items() if name != DEFAULT}
         self.channels: dict[Namespace, tuple[CheckpointId, Channels]] = {}
         """Each namespace's newest checkpoint and the digests of its values."""
+        self.skip: Skip | None = None
+        """A node that isn't run in this stretch, whose work is given."""
         self.interrupts: list[Interrupt] = []
         """What the outermost graph's nodes asked, in this stretch."""
         self._failures: dict[TaskId, tuple[BaseException, Attempt]] = {}

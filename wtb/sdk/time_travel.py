@@ -1,0 +1,295 @@
+"""Travelling: a fork from any past checkpoint, the head moved back and forth again, the state edited."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import InvalidUpdateError
+from langgraph.graph import END
+
+from wtb.domain import decisions
+from wtb.domain.errors import (
+    CheckpointNotFound,
+    ExecutionExists,
+    ExecutionNotFound,
+    InvalidRequest,
+    InvalidState,
+    NodeNotFound,
+)
+from wtb.domain.event_log import EMPTY_STREAM
+from wtb.domain.execution import (
+    CheckpointSaved,
+    ExecutionPaused,
+    ExecutionStarted,
+    Forked,
+    ForkPoint,
+    RollbackUndone,
+    RolledBack,
+    StateEdited,
+    Unknown,
+    Write,
+)
+from wtb.domain.identifiers import ExecutionId, Namespace, execution_stream
+from wtb.infra.event_store.journal import Journal
+from wtb.infra.langgraph.branches import Brancher
+from wtb.projections import checkpoints, steps
+from wtb.sdk.beginnings import Request, Standing, begin, giving_up, recording_of, standing
+from wtb.sdk.platform import Platform, new_checkpoint_id, now
+from wtb.sdk.results import RunResult
+from wtb.sdk.running import Run, config_of, in_a_loop
+from wtb.sdk.state import find_checkpoint, state_at
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A checkpoint of an execution, named in one of three ways; where it stands now when in none."""
+
+    at: str | None = None
+    """A checkpoint's id; a nested graph's too."""
+    node: str | None = None
+    """A node's path: the checkpoint it read when it last started."""
+    step: int | None = None
+    """A superstep of the outermost graph, newest branch first: -1 is the input, 0 before the first node."""
+
+    def find(self, platform: Platform, execution: ExecutionId) -> CheckpointSaved:
+        """Raises `CheckpointNotFound`, `NodeNotFound`, or `InvalidRequest` when it is named in two ways."""
+        if sum(each is not None for each in (self.at, self.node, self.step)) > 1:
+            raise InvalidRequest("at, node and step name different checkpoints", hint="Give one of them.")
+        if self.node is not None:
+            with platform.reading() as connection:
+                started = steps.last_of(connection, execution, self.node)
+            if started is None:
+                raise NodeNotFound(f"node {self.node!r} hasn't started in execution {execution!r}")
+            return find_checkpoint(platform, execution, started.checkpoint, started.namespace)
+        if self.step is not None:
+            with platform.reading() as connection:
+                found = checkpoints.at_step(connection, execution, self.step)
+            if found is None:
+                raise CheckpointNotFound(execution, f"at step {self.step}")
+            return find_checkpoint(platform, execution, found)
+        return find_checkpoint(platform, execution, self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is different in a fork, or after an edit: channel to value, through the channels' reducers."""
+
+    values: Mapping[str, Any]
+    as_node: str | None = None
+    """The path of the node that counts as having written them; LangGraph finds the last one when None."""
+    reason: str = ""
+
+
+# --- fork ---------------------------------------------------------------------------------------------
+
+
+def fork(
+    platform: Platform,
+    execution: ExecutionId,
+    child: ExecutionId,
+    request: Request,
+    place: Place,
+    changes: Changes | None,
+    variants: Mapping[str, str],
+) -> Run:
+    """A new execution that begins at a checkpoint of another; durable, and not run yet.
+
+    Raises `ExecutionNotFound`, `CheckpointNotFound`, `NodeNotFound`,
+    `VariantNotFound`, `WorkflowNotFound`, `InvalidState` or `ExecutionExists`.
+    """
+    if platform.store.head(execution_stream(child)) != EMPTY_STREAM:
+        raise ExecutionExists(child)
+    parent = standing(platform, execution)
+    graph = request.find_graph(parent.started.workflow)
+    chosen = {**parent.started.variants, **variants}
+    graph.check_variants(chosen)
+    original = place.find(platform, execution)
+    if changes is not None:
+        graph.check_update(changes.values, _within(changes))
+    recording = recording_of(platform, child, EMPTY_STREAM, request.origin, chosen, request.emit)
+    point = ForkPoint(execution=execution, checkpoint=original.checkpoint, namespace=original.namespace)
+    started = ExecutionStarted(
+        workflow=parent.started.workflow,
+        graph=graph.version,
+        input=parent.started.input,
+        worker=platform.presence.announce(),
+        variants=chosen,
+        parent=point,
+    )
+    begin(platform, child, recording, decisions.start(child, Unknown(), started), durable=False)
+    run = Run(platform, child, started.workflow, graph, recording, None, request.options, request.emit)
+    with giving_up(run):
+        _brancher(run, execution).copy(original)
+        _commit_with(run, execution, Forked(checkpoint=original.checkpoint, child=child))
+        if changes is not None:
+            _edit(run, changes)
+            recording.commit()
+    return run
+
+
+def rest(run: Run) -> RunResult:
+    """Leave an execution where it is, to be resumed."""
+    try:
+        run.recording.journal.note(ExecutionPaused(reason="request"))
+        run.recording.commit()
+    finally:
+        run.platform.saver.end(run.execution)
+    return RunResult(
+        execution_id=run.execution,
+        workflow=run.workflow,
+        status="paused",
+        state=dict(state_at(run.platform, run.execution, None, "", run.graph)),
+        interrupts=(),
+        error=None,
+        duration=timedelta(),
+        position=run.recording.journal.position,
+    )
+
+
+def _commit_with(run: Run, parent: ExecutionId, forked: Forked) -> None:
+    """Make the fork durable, and let its parent know."""
+    store = run.platform.store
+    stream = execution_stream(parent)
+    told = Journal(stream, store.head(stream), run.recording.journal.origin)
+    told.note(forked)
+    run.platform.saver.committer.commit_together(run.recording.journal, told)
+
+
+# --- roll back, undo, edit ----------------------------------------------------------------------------
+
+
+def roll_back(platform: Platform, execution: ExecutionId, request: Request, place: Place, reason: str) -> None:
+    """Move the head to a copy of an earlier checkpoint; nothing is erased.
+
+    Raises `ExecutionNotFound`, `ExecutionTaken`, `CheckpointNotFound`,
+    `WorkflowNotFound`, or `VersionConflict` when another was first.
+    """
+    stands = _started(platform, execution)
+    target = place.find(platform, execution)
+    head = find_checkpoint(platform, execution, None)
+    fact = RolledBack(
+        to=target.checkpoint,
+        head=new_checkpoint_id(target.step),
+        left=head.checkpoint,
+        namespace=target.namespace,
+        reason=reason,
+    )
+    if not decisions.roll_back(execution, stands.state, fact):
+        return
+    run = _held(platform, stands, request)
+    with _taking(run):
+        copy = _brancher(run, execution).copy(target)
+        run.recording.journal.note(fact.model_copy(update={"head": copy}))
+        run.recording.commit()
+
+
+def undo_rollback(platform: Platform, execution: ExecutionId, request: Request, reason: str) -> None:
+    """Move the head back to where it was before the last rollback.
+
+    Raises `ExecutionNotFound`, `ExecutionTaken`, `NothingToUndo` or `VersionConflict`.
+    """
+    stands = standing(platform, execution)
+    (undone,) = decisions.undo_rollback(execution, stands.state, reason)
+    assert isinstance(undone, RollbackUndone)
+    recording = recording_of(platform, execution, stands.head, request.origin, {})
+    begin(platform, execution, recording, [undone])
+    platform.saver.end(execution)
+
+
+def edit(platform: Platform, execution: ExecutionId, request: Request, changes: Changes) -> None:
+    """Change the state where an execution stands; it is paused then, and can be resumed.
+
+    Raises `ExecutionNotFound`, `ExecutionTaken`, `InvalidState`, `NodeNotFound`,
+    `WorkflowNotFound`, or `VersionConflict` when another was first.
+    """
+    stands = _started(platform, execution)
+    here = find_checkpoint(platform, execution, None).checkpoint
+    decisions.edit(execution, stands.state, StateEdited(checkpoint=here, as_node=changes.as_node, writes=()))
+    run = _held(platform, stands, request)
+    run.graph.check_update(changes.values, _within(changes))
+    with _taking(run):
+        _edit(run, changes)
+        run.recording.commit()
+
+
+def _edit(run: Run, changes: Changes) -> None:
+    """Have LangGraph write the values, and note who wanted it."""
+    config: RunnableConfig = {"configurable": {"thread_id": run.execution, "checkpoint_ns": _nested_in(run, changes)}}
+    here = run.graph.graph.get_state(config)
+    node = None if changes.as_node is None else changes.as_node.rpartition("/")[2]
+    try:
+        if 0 < len(here.next) < len(here.tasks):
+            # Some of the superstep is done, and LangGraph's update would drop it: a checkpoint of its own keeps it.
+            if node is None:
+                raise InvalidUpdateError("nodes that run side by side have finished in part")
+            _update(run, config, None, END)
+        written = _update(run, config, dict(changes.values), node)
+    except InvalidUpdateError as refusal:
+        raise InvalidState(
+            f"the state can't be edited so: {refusal}", hint="Say which node counts as having written it: as_node=…."
+        ) from refusal
+    name, serde = run.recording.name_value, run.graph.saver.serde
+    run.recording.journal.note(
+        StateEdited(
+            checkpoint=written["configurable"]["checkpoint_id"],
+            as_node=changes.as_node,
+            writes=tuple(Write(channel=c, value=name("(edit)", c, v, serde)) for c, v in changes.values.items()),
+            reason=changes.reason,
+        )
+    )
+
+
+def _update(run: Run, config: RunnableConfig, values: Any, node: str | None) -> RunnableConfig:
+    graph = run.graph.graph
+    if run.graph.runs_on_a_loop(run.recording.variants):
+        return in_a_loop(lambda: graph.aupdate_state(config, values, as_node=node))
+    return graph.update_state(config, values, as_node=node)
+
+
+def _within(changes: Changes) -> str:
+    return changes.as_node or ""
+
+
+def _nested_in(run: Run, changes: Changes) -> Namespace:
+    """The namespace of the graph that the node that counts as writer is in."""
+    around = (changes.as_node or "").rpartition("/")[0]
+    if not around:
+        return Namespace("")
+    inside = [task.namespace for task in run.graph.waiting(config_of(run)) if task.path.rpartition("/")[0] == around]
+    if not inside:
+        raise NodeNotFound(f"execution {run.execution!r} doesn't stand in graph {around!r}")
+    return inside[0]
+
+
+def _started(platform: Platform, execution: ExecutionId) -> Standing:
+    """How an execution stands, of which there is one. Raises `ExecutionNotFound`."""
+    stands = standing(platform, execution)
+    if isinstance(stands.state, Unknown):
+        raise ExecutionNotFound(execution)
+    return stands
+
+
+def _held(platform: Platform, stands: Standing, request: Request) -> Run:
+    """An execution that is about to be changed without being run."""
+    graph = request.find_graph(stands.started.workflow)
+    recording = recording_of(
+        platform, stands.execution, stands.head, request.origin, stands.started.variants, request.emit
+    )
+    return Run(platform, stands.execution, stands.started.workflow, graph, recording, None, request.options)
+
+
+@contextmanager
+def _taking(run: Run) -> Iterator[None]:
+    """Keep an execution from being run in this process while it is changed."""
+    run.platform.saver.begin(run.execution, run.recording)
+    try:
+        yield
+    finally:
+        run.platform.saver.end(run.execution)
+
+
+def _brancher(run: Run, source: ExecutionId) -> Brancher:
+    return Brancher(run.graph, run.recording, source, run.execution, new_checkpoint_id, now())
