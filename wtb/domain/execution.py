@@ -143,7 +143,7 @@ class CheckpointSaved(Fact):
     metadata: dict[str, Any]
     format: int
     files: Digest | None = None
-    """The files of the execution's output folder, by path; None when there were none."""
+    """The files of the execution's output folder, by path; `NULL_DIGEST` when there were none, None when none are kept."""
 
 
 class CheckpointsDeleted(Fact):

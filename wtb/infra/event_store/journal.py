@@ -77,6 +77,15 @@ class Journal:
                 self._values.update(values)
         return digest
 
+    def raw(self, kind: str, data: bytes) -> Digest:
+        """Name bytes as they are and queue what must be stored for them."""
+        values: dict[Digest, Value] = {}
+        digest = self.writer.write_raw(kind, data, values)
+        if values:
+            with self._lock:
+                self._values.update(values)
+        return digest
+
     @property
     def pending(self) -> bool:
         return bool(self._facts)

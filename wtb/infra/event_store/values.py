@@ -4,8 +4,13 @@ A value's digest is SHA-256 over its kind, a zero byte and its serialised bytes.
 A list whose elements are big enough to be worth sharing becomes a ``chunk`` of up
 to 64 element digests, or a ``list`` of the digests of such chunks. Appending one
 message to a thousand then stores one message, one chunk and one list of digests.
+
+Two kinds don't come from a serializer: ``bytes`` are a piece of a file, and
+``files`` is the manifest of an output folder, which names such pieces (see
+`wtb.infra.files_manifest`). Reading a manifest gives it as plain data.
 """
 
+import json
 import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
@@ -28,6 +33,11 @@ SHARED_FROM_BYTES = 256
 COMPRESSED_FROM_BYTES = 1024
 REMEMBERED = 20_000
 LISTS_REMEMBERED = 32
+
+FILES = "files"
+"""The kind of an output folder's manifest."""
+PIECE = "bytes"
+"""The kind of a piece of a file; as the serializer has it for bytes."""
 
 _DIGEST_BYTES = 32
 
@@ -137,6 +147,11 @@ class ValueWriter:
                     return digest
             return self._store(*serde.dumps_typed(value), into)
 
+    def write_raw(self, kind: str, data: bytes, into: dict[Digest, Value]) -> Digest:
+        """Name bytes as they are, and put what must be stored for them ``into``."""
+        with self._lock:
+            return self._store(kind, data, into)
+
     def forget(self) -> None:
         """Drop what is remembered, because values may not have reached the store."""
         with self._lock:
@@ -209,6 +224,8 @@ class Loaded(Mapping[Digest, Any]):
             return [element for chunk in _names(data) for element in self[chunk]]
         if kind == "chunk":
             return [self[element] for element in _names(data)]
+        if kind == FILES:
+            return manifest_data(data)
         return self._serde.loads_typed((kind, data))
 
     def __iter__(self) -> Iterator[Digest]:
@@ -240,6 +257,26 @@ def read(
             if name not in raw
         }
     return Loaded(raw, wanted, serde)
+
+
+def parts(kind: str, data: bytes) -> list[Digest]:
+    """The values that an unpacked value is put together from; not those that these are put together from."""
+    if kind in ("list", "chunk"):
+        return _names(data)
+    if kind == FILES:
+        return [Digest(piece) for entry in manifest_data(data).values() for piece in entry.get("pieces", ())]
+    return []
+
+
+def manifest_data(data: bytes) -> dict[str, Any]:
+    """A manifest of files as the plain data it is, unchecked. Raises `NotAStore` when it is none."""
+    try:
+        found = json.loads(data)
+        if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
+            raise ValueError("not an object of objects")
+    except (ValueError, RecursionError) as damage:
+        raise NotAStore(f"a manifest of files is damaged: {damage}") from damage
+    return found
 
 
 def _names(data: bytes) -> list[Digest]:
