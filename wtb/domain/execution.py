@@ -143,7 +143,7 @@ class CheckpointSaved(Fact):
     metadata: dict[str, Any]
     format: int
     files: Digest | None = None
-    """The files of the execution's output folder, by path; `NULL_DIGEST` when there were none, None when none are kept."""
+    """The files of the execution's output folder; `NULL_DIGEST` when there were none, None when they aren't kept."""
 
 
 class CheckpointsDeleted(Fact):

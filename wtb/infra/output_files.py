@@ -9,11 +9,12 @@ file, folder or link (a socket, a pipe) is never opened.
 import errno
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from wtb.domain.identifiers import NULL_DIGEST, Digest
 from wtb.infra.files_manifest import (
@@ -43,15 +44,8 @@ Keep = Callable[[str, bytes], Digest]
 """Stores bytes under a kind and tells their digest, such as `Journal.raw`."""
 
 
-class Stamp(NamedTuple):
-    """What tells that a file is as it was, without reading it."""
-
-    mode: int
-    inode: int
-    size: int
-    modified_ns: int
-    changed_ns: int
-
+Stamp = tuple[int, int, int, int, int]
+"""What tells that a file is as it was, without reading it: mode, inode, size, when modified, when changed."""
 
 Status = os.stat_result | OSError
 """What is known of a path, or why nothing is."""
@@ -60,12 +54,13 @@ Status = os.stat_result | OSError
 class OutputFolder:
     """One execution's folder. Remembers what it has scanned, so that what hasn't changed costs one look.
 
-    Not for use from several threads at once. A change through a memory mapping is
+    Safe to share between threads. A change through a memory mapping is
     seen once the system has noted it in the file's times.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = threading.Lock()
         self._known: dict[str, tuple[Stamp, Entry]] = {}
         self._manifest: Manifest = {}
         self._digest = NULL_DIGEST
@@ -78,6 +73,10 @@ class OutputFolder:
         Raises nothing for what files do meanwhile: one that vanishes is left out,
         one that can't be read is noted as unreadable.
         """
+        with self._lock:
+            return self._scan(keep)
+
+    def _scan(self, keep: Keep) -> Digest:
         began = time.time_ns()
         try:
             itself = os.lstat(self.path)
@@ -101,15 +100,16 @@ class OutputFolder:
                 manifest[path] = _unreadable(status)
                 continue
             before = self._known.get(path)
-            if before is None or before[0] != _stamp(status):
-                found = _entry(os.path.join(self.path, path), status, keep)
-                if found is None:
-                    continue
-                status, entry = found
-                before = (_stamp(status), entry)
-            if _settled(status, began):
+            if before is not None and before[0] == _stamp(status):
                 known[path] = before
-            manifest[path] = before[1]
+                manifest[path] = before[1]
+                continue
+            found = _entry(os.path.join(self.path, path), status, keep)
+            if found is None:
+                continue
+            status, manifest[path] = found
+            if _settled(status, began):
+                known[path] = (_stamp(status), manifest[path])
         self._known = known
         return manifest
 
@@ -194,7 +194,7 @@ def _unreadable(refusal: OSError) -> Unreadable:
 
 
 def _stamp(status: os.stat_result) -> Stamp:
-    return Stamp(status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return (status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _settled(status: os.stat_result, now_ns: int) -> bool:

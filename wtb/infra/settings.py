@@ -64,6 +64,7 @@ class Settings(BaseSettings):
 
     db: Annotated[_Text, AfterValidator(_store)] = "./data/wtb.db"
     output_dir: Path = Path("./outputs")
+    keep_files: bool = True
     synchronous: Annotated[Literal["NORMAL", "FULL"], BeforeValidator(_upper)] = "NORMAL"
     actor: _Text = Field(default_factory=_user)
     langgraph_json: Path | None = None

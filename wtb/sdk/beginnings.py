@@ -334,7 +334,14 @@ def recording_of(
         admit=lambda added: _admit(execution, worker, added, held=journal.position > 0),
         told=None if emit is None else _each(emit),
     )
-    return Recording(journal, platform.saver.committer, engine=True, fresh=head == EMPTY_STREAM, variants=variants)
+    return Recording(
+        journal,
+        platform.saver.committer,
+        engine=True,
+        fresh=head == EMPTY_STREAM,
+        variants=variants,
+        files=platform.output_folder(execution),
+    )
 
 
 def _each(emit: Emit) -> Callable[[Sequence[Recorded]], None]:

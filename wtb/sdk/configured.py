@@ -21,6 +21,7 @@ def configured_bench(settings: Settings) -> TestBench:
         output_dir=settings.output_dir,
         actor=settings.actor,
         synchronous=settings.synchronous,
+        keep_files=settings.keep_files,
     )
     return TestBench(project)
 

@@ -17,6 +17,7 @@ from wtb.infra.event_store.presence import Presence, open_presence
 from wtb.infra.event_store.store import EventStore, Synchronous, open_store
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
 from wtb.infra.langgraph.serializer import strict_serializer
+from wtb.infra.output_files import OutputFolder
 from wtb.projections.database import engine_for
 from wtb.projections.projector import Projector
 
@@ -32,9 +33,15 @@ class Platform:
     read_models: Engine
     output_dir: Path
     actor: str
+    keep_files: bool = True
+    """Whether the files of executions' output folders are kept at each checkpoint."""
 
     def origin(self, *, cause: str | None = None, actor: str | None = None, trace: str | None = None) -> Origin:
         return Origin(actor or self.actor, cause, trace)
+
+    def output_folder(self, execution: ExecutionId) -> OutputFolder | None:
+        """What keeps the files of an execution; None when they aren't kept."""
+        return OutputFolder(self.output_dir / execution) if self.keep_files else None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -51,7 +58,12 @@ class Platform:
 
 
 def open_platform(
-    location: str, output_dir: str | Path, *, actor: str | None = None, synchronous: Synchronous = "NORMAL"
+    location: str,
+    output_dir: str | Path,
+    *,
+    actor: str | None = None,
+    synchronous: Synchronous = "NORMAL",
+    keep_files: bool = True,
 ) -> Platform:
     """Open a store and all that stands on it. Raises `StoreError`."""
     store = open_store(location, synchronous)
@@ -64,6 +76,7 @@ def open_platform(
         read_models=read_models,
         output_dir=Path(output_dir).expanduser().absolute(),
         actor=actor or getpass.getuser(),
+        keep_files=keep_files,
     )
 
 

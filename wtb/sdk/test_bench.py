@@ -40,7 +40,11 @@ class TestBench:
     def __init__(self, project: WorkflowProject) -> None:
         self.project = project
         self.platform = open_platform(
-            project.location, project.output_dir, actor=project.actor, synchronous=project.synchronous
+            project.location,
+            project.output_dir,
+            actor=project.actor,
+            synchronous=project.synchronous,
+            keep_files=project.keep_files,
         )
         self._workflows = Workflows(self.platform.saver, project.name, project.variants)
 

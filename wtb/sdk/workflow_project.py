@@ -17,7 +17,8 @@ class WorkflowProject:
     find as ``config["configurable"]["output_dir"]``. ``actor`` is who is recorded
     as having caused what is done through this project; the operating system's
     user when None. ``synchronous`` says what an acknowledged event survives:
-    ``NORMAL`` a killed process, ``FULL`` a power cut too.
+    ``NORMAL`` a killed process, ``FULL`` a power cut too. ``keep_files`` keeps
+    what is in an execution's folder at each of its checkpoints.
     """
 
     name: str
@@ -25,6 +26,7 @@ class WorkflowProject:
     output_dir: str | Path = "./outputs"
     actor: str | None = None
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    keep_files: bool = True
     variants: Variants = field(default_factory=Variants, repr=False, compare=False)
     """What `variant` has added."""
 

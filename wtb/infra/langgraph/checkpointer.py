@@ -206,6 +206,7 @@ class EventSourcedSaver(BaseCheckpointSaver[str]):
                     if key not in UNRECORDED_METADATA
                 },
                 format=checkpoint["v"],
+                files=recording.keep_files(),
             )
         )
         recording.channels[namespace] = (CheckpointId(checkpoint["id"]), channels)

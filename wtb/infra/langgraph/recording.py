@@ -21,6 +21,7 @@ from wtb.domain.execution import (
 from wtb.domain.identifiers import CheckpointId, Digest, Namespace, TaskId
 from wtb.infra.event_store.journal import Committer, Journal
 from wtb.infra.langgraph.variants import DEFAULT
+from wtb.infra.output_files import OutputFolder
 
 Channels = Mapping[str, tuple[str | int | float, Digest | None]]
 
@@ -65,16 +66,19 @@ class Recording:
         engine: bool,
         fresh: bool,
         variants: Mapping[str, str] | None = None,
+        files: OutputFolder | None = None,
     ) -> None:
         """``engine``: shells say when to commit. ``fresh``: the stream was empty when this began.
 
         ``variants``: node path to the name of the variant that stands in for it.
+        ``files``: the output folder whose files are kept at each checkpoint.
         """
         self.journal = journal
         self.committer = committer
         self.engine = engine
         self.fresh = fresh
         self.variants = {node: name for node, name in (variants or {}).items() if name != DEFAULT}
+        self.files = files
         self.channels: dict[Namespace, tuple[CheckpointId, Channels]] = {}
         """Each namespace's newest checkpoint and the digests of its values."""
         self.skip: Skip | None = None
@@ -228,6 +232,10 @@ class Recording:
             raise UnserializableValue(
                 node=node, channel=channel, kind=type(value).__name__, reason=str(reason)
             ) from reason
+
+    def keep_files(self) -> Digest | None:
+        """The digest of what is in the output folder now, its bytes queued; None when files aren't kept."""
+        return None if self.files is None else self.files.scan(self.journal.raw)
 
     def failure(self, error: BaseException, serde: SerializerProtocol) -> Failure:
         """An error as a fact tells it."""
