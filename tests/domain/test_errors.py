@@ -43,6 +43,7 @@ CODES = {
     "NotFound": "not-found",
     "ExecutionNotFound": "execution-not-found",
     "CheckpointNotFound": "checkpoint-not-found",
+    "FileNotKept": "file-not-kept",
     "NodeNotFound": "node-not-found",
     "VariantNotFound": "variant-not-found",
     "WorkflowNotFound": "workflow-not-found",

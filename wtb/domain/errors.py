@@ -14,6 +14,7 @@
      ├─ NotFound
      │   ├─ ExecutionNotFound
      │   ├─ CheckpointNotFound
+     │   ├─ FileNotKept                 the output folder had no such file at the checkpoint
      │   ├─ NodeNotFound                the graph, or the execution where it stands, has no such node
      │   ├─ VariantNotFound
      │   ├─ WorkflowNotFound            no graph is known under the workflow's name
@@ -119,6 +120,14 @@ class CheckpointNotFound(NotFound):
     def __init__(self, execution: str, checkpoint: str | None) -> None:
         what = f"checkpoint {checkpoint!r}" if checkpoint else "checkpoint"
         super().__init__(f"execution {execution!r} has no {what}")
+
+
+class FileNotKept(NotFound):
+    code = "file-not-kept"
+    hint = "`wtb files ID --at CHECKPOINT` shows what was kept."
+
+    def __init__(self, execution: str, checkpoint: str, path: str) -> None:
+        super().__init__(f"execution {execution!r} had no file {path!r} at checkpoint {checkpoint!r}")
 
 
 class NodeNotFound(NotFound):

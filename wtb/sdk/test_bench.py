@@ -1,6 +1,7 @@
 """The bench: one line per verb; the work lives in the room named after it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -9,13 +10,15 @@ from langchain_core.runnables import RunnableConfig
 from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, NotFound
 from wtb.domain.event_log import EMPTY_STREAM, Recorded
 from wtb.domain.identifiers import Position, execution_stream, known_id, new_id
+from wtb.infra.output_restoring import Restored
 from wtb.projections import checkpoints, executions, steps
 from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
 from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
-from wtb.sdk import beginnings, time_travel
+from wtb.sdk import beginnings, files, time_travel
 from wtb.sdk.beginnings import UNANSWERED, Request
+from wtb.sdk.files import File
 from wtb.sdk.lineage import Lineage, lineage
 from wtb.sdk.node_run import NodeRun, run_node
 from wtb.sdk.platform import new_execution_id, open_platform
@@ -564,6 +567,24 @@ class TestBench:
         except CheckpointNotFound:
             self._require(execution_id)
             raise
+
+    def files(self, execution_id: str, at: str | None = None) -> tuple[File, ...]:
+        """What was in the output folder at a checkpoint, or the newest; nothing where files weren't kept.
+
+        Raises `ExecutionNotFound` or `CheckpointNotFound`.
+        """
+        self._require(execution_id)
+        return files.files_at(self.platform, known_id(execution_id), at)
+
+    def read_file(self, execution_id: str, path: str, at: str | None = None) -> bytes:
+        """A file of the output folder as it was at a checkpoint. Raises `FileNotKept` and as `files`."""
+        self._require(execution_id)
+        return files.read_file(self.platform, known_id(execution_id), path, at)
+
+    def copy_files(self, execution_id: str, folder: str | Path, at: str | None = None) -> Restored:
+        """Put the files of a checkpoint into a new or empty folder. Raises `InvalidRequest` and as `files`."""
+        self._require(execution_id)
+        return files.copy_files(self.platform, known_id(execution_id), Path(folder), at)
 
     def events(self, execution_id: str, *, after: int = 0, limit: int | None = None) -> list[Recorded]:
         """One execution's events after a log position, oldest first. Raises `ExecutionNotFound`."""

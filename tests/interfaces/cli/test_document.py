@@ -31,8 +31,8 @@ def chapter(command: str) -> str:
 
 def test_the_commands_are_those_that_were_promised() -> None:
     assert set(COMMANDS) == {
-        "demo", "run", "resume", "recover", "list", "show", "steps", "checkpoints", "state", "events", "rebuild",
-        "doctor", "serve",
+        "demo", "run", "resume", "recover", "list", "show", "steps", "checkpoints", "state", "files", "events",
+        "rebuild", "doctor", "serve",
     }  # fmt: skip
 
 

@@ -203,6 +203,26 @@ def state(
 
 
 @app.command()
+def files(
+    execution_id: ExecutionId,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="CHECKPOINT", help="The checkpoint; else the newest one.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FOLDER", help="Put the files there, into an empty folder.")
+    ] = None,
+    db: Db = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Show what was in an execution's output folder at a checkpoint."""
+    from wtb.interfaces.cli import files
+    from wtb.interfaces.cli.shared import Shared
+
+    raise typer.Exit(files.files(Shared(db, config, json), execution_id, at, output))
+
+
+@app.command()
 def events(
     execution_id: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="The execution; else all of them.", show_default=False)

@@ -30,6 +30,7 @@ EXIT_CODES = {
     "not-found": 3,
     "execution-not-found": 3,
     "checkpoint-not-found": 3,
+    "file-not-kept": 3,
     "node-not-found": 3,
     "variant-not-found": 3,
     "workflow-not-found": 3,

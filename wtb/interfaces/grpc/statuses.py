@@ -24,6 +24,7 @@ STATUSES: dict[type[WtbError], StatusCode] = {
     errors.NotFound: StatusCode.NOT_FOUND,
     errors.ExecutionNotFound: StatusCode.NOT_FOUND,
     errors.CheckpointNotFound: StatusCode.NOT_FOUND,
+    errors.FileNotKept: StatusCode.NOT_FOUND,
     errors.NodeNotFound: StatusCode.NOT_FOUND,
     errors.VariantNotFound: StatusCode.NOT_FOUND,
     errors.WorkflowNotFound: StatusCode.NOT_FOUND,

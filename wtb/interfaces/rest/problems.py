@@ -29,6 +29,7 @@ STATUS: dict[type[WtbError], int] = {
     errors.NotFound: 404,
     errors.ExecutionNotFound: 404,
     errors.CheckpointNotFound: 404,
+    errors.FileNotKept: 404,
     errors.NodeNotFound: 404,
     errors.VariantNotFound: 404,
     errors.WorkflowNotFound: 404,
