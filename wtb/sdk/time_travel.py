@@ -26,15 +26,16 @@ from wtb.domain.execution import (
     ExecutionStarted,
     Forked,
     ForkPoint,
-    RollbackUndone,
+    Paused,
     RolledBack,
     StateEdited,
     Unknown,
     Write,
 )
-from wtb.domain.identifiers import ExecutionId, Namespace, execution_stream
+from wtb.domain.identifiers import Digest, ExecutionId, Namespace, execution_stream
 from wtb.infra.event_store.journal import Journal
 from wtb.infra.langgraph.branches import Brancher
+from wtb.infra.output_restoring import restore
 from wtb.projections import checkpoints, steps
 from wtb.sdk.beginnings import Request, Standing, begin, giving_up, recording_of, standing
 from wtb.sdk.platform import Platform, new_checkpoint_id, now
@@ -123,6 +124,7 @@ def fork(
     run = Run(platform, child, started.workflow, graph, recording, None, request.options, request.emit)
     with giving_up(run):
         _brancher(run, execution).copy(original)
+        _put_files_back(run, original.files)
         _commit_with(run, execution, Forked(checkpoint=original.checkpoint, child=child))
         if changes is not None:
             _edit(run, changes)
@@ -177,13 +179,14 @@ def roll_back(platform: Platform, execution: ExecutionId, request: Request, plac
         namespace=target.namespace,
         reason=reason,
     )
-    if not decisions.roll_back(execution, stands.state, fact):
-        return
     run = _held(platform, stands, request)
-    with _taking(run):
-        copy = _brancher(run, execution).copy(target)
-        run.recording.journal.note(fact.model_copy(update={"head": copy}))
-        run.recording.commit()
+    if decisions.roll_back(execution, stands.state, fact):
+        with _taking(run):
+            update = {"head": _brancher(run, execution).copy(target), "files": run.recording.keep_files()}
+            run.recording.journal.note(fact.model_copy(update=update))
+            run.recording.commit()
+    # Also when it was rolled back already: its process may have died before the files were back.
+    _put_files_back(run, target.files)
 
 
 def undo_rollback(platform: Platform, execution: ExecutionId, request: Request, reason: str) -> None:
@@ -192,11 +195,12 @@ def undo_rollback(platform: Platform, execution: ExecutionId, request: Request, 
     Raises `ExecutionNotFound`, `ExecutionTaken`, `NothingToUndo` or `VersionConflict`.
     """
     stands = standing(platform, execution)
-    (undone,) = decisions.undo_rollback(execution, stands.state, reason)
-    assert isinstance(undone, RollbackUndone)
-    recording = recording_of(platform, execution, stands.head, request.origin, {})
-    begin(platform, execution, recording, [undone])
+    facts = decisions.undo_rollback(execution, stands.state, reason)
+    assert isinstance(stands.state, Paused)
+    assert stands.state.rollback is not None
+    begin(platform, execution, recording_of(platform, execution, stands.head, request.origin, {}), facts)
     platform.saver.end(execution)
+    restore(stands.state.rollback.fact.files, platform.output_dir / execution, platform.store.values)
 
 
 def edit(platform: Platform, execution: ExecutionId, request: Request, changes: Changes) -> None:
@@ -289,6 +293,10 @@ def _taking(run: Run) -> Iterator[None]:
         yield
     finally:
         run.platform.saver.end(run.execution)
+
+
+def _put_files_back(run: Run, manifest: Digest | None) -> None:
+    restore(manifest, run.platform.output_dir / run.execution, run.platform.store.values)
 
 
 def _brancher(run: Run, source: ExecutionId) -> Brancher:
