@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from wtb.domain.errors import WorkflowNotFound
-from wtb.infra.langgraph.loader import LANGGRAPH_JSON, GraphFile, load_graph, workflow_name
+from wtb.infra.langgraph.loader import LANGGRAPH_JSON, GraphFile, load_attribute, load_graph, workflow_name
 from wtb.sdk.workflows import UNNAMED
 
-__all__ = ["GraphFile", "Graphs", "load_graph"]
+__all__ = ["GraphFile", "Graphs", "load_attribute", "load_graph"]
 
 
 class Graphs:

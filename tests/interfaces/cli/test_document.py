@@ -25,19 +25,19 @@ def options(command: Any) -> set[str]:
 
 def chapter(command: str) -> str:
     """What the document says under a command's heading."""
-    [text] = re.findall(rf"^### `wtb {command}\b.*?(?=^##)", DOCUMENT, flags=re.MULTILINE | re.DOTALL)
+    [text] = re.findall(rf"^### `wtb {command}[ `].*?(?=^##)", DOCUMENT, flags=re.MULTILINE | re.DOTALL)
     return str(text)
 
 
 def test_the_commands_are_those_that_were_promised() -> None:
     assert set(COMMANDS) == {
         "demo", "run", "resume", "recover", "list", "show", "steps", "checkpoints", "state", "files", "events",
-        "rebuild", "doctor", "serve",
+        "fork", "rollback", "undo", "edit", "retry", "skip", "run-node", "lineage", "rebuild", "doctor", "serve",
     }  # fmt: skip
 
 
 def test_the_document_has_a_chapter_for_each_command_and_for_no_other() -> None:
-    assert set(re.findall(r"^### `wtb (\w+)", DOCUMENT, flags=re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^### `wtb ([\w-]+)", DOCUMENT, flags=re.MULTILINE)) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -38,16 +38,22 @@ def load_graph(reference: str, folder: Path | None = None) -> object:
     called for its graph. Raises `GraphNotFound`, whose message is one line with
     the cause, or `InvalidGraph` when something else has that name.
     """
+    found = load_attribute(reference, folder)
+    return _graph(found, reference)
+
+
+def load_attribute(reference: str, folder: Path | None = None) -> object:
+    """Whatever ``reference`` names, found as by `load_graph`. Raises `GraphNotFound`."""
     place, colon, attribute = reference.rpartition(":")
     if not (colon and place and attribute):
         raise GraphNotFound(f"{reference!r} names no graph")
     folder = (folder or Path.cwd()).absolute()
     module = _file_module(folder / place, place) if _is_file(place) else _module(place, folder)
     try:
-        found = getattr(module, attribute)
+        found: object = getattr(module, attribute)
     except AttributeError:
         raise GraphNotFound(f"{place} has no attribute {attribute!r}", hint=_those_there(module)) from None
-    return _graph(found, reference)
+    return found
 
 
 def workflow_name(reference: str) -> str:

@@ -1,11 +1,13 @@
 """``wtb``: every command's face. What a command does is imported when it is called."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from wtb.interfaces.cli.options import Config, Db, ExecutionId, Graph, GraphName, Json, Limit, Status
 from wtb.interfaces.cli.refusals import Commands
+from wtb.interfaces.cli.travel_commands import travel
 
 app = typer.Typer(
     name="wtb",
@@ -14,25 +16,6 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="Runs LangGraph workflows, keeps everything that happens as events, and shows it.",
 )
-
-Db = Annotated[str | None, typer.Option("--db", metavar="PATH|URL", help="The store; else WTB_DB, or ./data/wtb.db.")]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A TOML file of settings.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="The execution.", show_default=False)]
-GraphName = Annotated[
-    str,
-    typer.Argument(
-        metavar="GRAPH",
-        help="module:attribute, path/to/file.py:attribute, or an id of langgraph.json.",
-        show_default=False,
-    ),
-]
-Graph = Annotated[
-    str | None,
-    typer.Option("--graph", metavar="GRAPH", help="Its graph, as for run; else the workflow's in langgraph.json."),
-]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many.")]
-Status = Literal["running", "paused", "completed", "failed", "cancelled"]
 
 
 def _version(asked: bool) -> None:
@@ -274,3 +257,6 @@ def serve(
     from wtb.interfaces.cli.shared import Shared
 
     raise typer.Exit(upkeep.serve(Shared(db, config, json), host=host, port=port, grpc_port=grpc_port))
+
+
+app.add_typer(travel)
