@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import history, on_postgres, one_execution, rebuild, recording
+from benchmarks import history, on_postgres, one_execution, rebuild, recording, travel
 from benchmarks.measure import Figure, tell
 
 
@@ -25,6 +25,7 @@ def main() -> None:
         "listing": lambda: history.listing(rounds * 2, steps),
         "many": lambda: [recording.many_at_once(rounds, 50, 20)],
         "length": lambda: history.length(rounds * 2),
+        "travel": lambda: travel.branching(rounds * 10, 1_000 if chosen.quick else 100_000),
         "rebuild": lambda: [rebuild.rebuild(5_000 if chosen.quick else 200_000)],
         "postgres": lambda: on_postgres.table(max(1, rounds // 2), steps, messages),
     }

@@ -139,7 +139,7 @@ LATER: list[tuple[list[ExecutionFact], dict[str, Any]]] = [
     ([FAILED, StateEdited(checkpoint=HERE, as_node=None, writes=())], {"status": "paused"}),
     ([FAILED, BACK], {"status": "paused"}),
     ([FAILED, BACK, RollbackUndone(head=HERE)], {"status": "failed", **ENDED, **BROKEN}),
-    ([ASKED, BACK, BACK, RollbackUndone(head=HERE), RollbackUndone(head=HERE)],
+    ([ASKED, BACK, BACK, RollbackUndone(head=HERE)],
      {"status": "paused", "waiting": ("q1", "q2")}),
     ([ASKED, BACK, ExecutionRetried(worker=BOB)], AGAIN),
     ([FAILED, NodeSkipped(worker=BOB, node="n", namespace=ROOT, checkpoint=HERE, writes=())], AGAIN),

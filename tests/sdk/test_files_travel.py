@@ -54,7 +54,6 @@ def test_a_rollback_puts_the_folder_back_and_its_undoing_too(bench: TestBench) -
     bench.rollback(whole, step=0)
     assert kept(bench, whole) == {}
     bench.undo_rollback(whole)
-    bench.undo_rollback(whole)
     assert kept(bench, whole) == {**WHOLE, "by hand.txt": "kept"}
     bench.rollback(whole, node="b")
     bench.resume(whole)

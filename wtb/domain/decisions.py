@@ -154,15 +154,19 @@ def edit(execution: ExecutionId, state: State, fact: StateEdited) -> list[Lifecy
 
 
 def roll_back(execution: ExecutionId, state: State, fact: RolledBack) -> list[LifecycleFact]:
-    """Move the head of an execution that isn't running. Refuses with `ExecutionTaken`."""
+    """Move the head of an execution that isn't running. Refuses with `ExecutionTaken`.
+
+    Of rollbacks that follow one another each can be undone to where it all began.
+    """
     stopped = _stopped(execution, state)
-    if isinstance(stopped, Paused) and stopped.rollback is not None and stopped.rollback.fact.to == fact.to:
-        return []
-    return [fact]
+    before = stopped.rollback.fact if isinstance(stopped, Paused) and stopped.rollback else None
+    if before is None:
+        return [fact]
+    return [] if before.to == fact.to else [fact.model_copy(update={"left": before.left, "files": before.files})]
 
 
 def undo_rollback(execution: ExecutionId, state: State, reason: str) -> list[LifecycleFact]:
-    """Move the head back to where it was before the last rollback.
+    """Move the head back to where it was before it was rolled back.
 
     Refuses with `ExecutionTaken`, or `NothingToUndo` when there was none or
     something has run since.

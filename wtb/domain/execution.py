@@ -230,16 +230,16 @@ class RolledBack(Fact):
     head: CheckpointId
     """The copy, in the outermost graph."""
     left: CheckpointId
-    """The head before."""
+    """The head before; of rollbacks that follow one another, before the first."""
     namespace: Namespace = Namespace("")
     """Of ``to``; a nested graph's checkpoint may be meant."""
     reason: str = ""
     files: Digest | None = None
-    """The output folder's files as they were before."""
+    """The output folder's files as they were there."""
 
 
 class RollbackUndone(Fact):
-    """The head is again where it was before the last rollback."""
+    """The head is again where it was before it was rolled back, however often since."""
 
     head: CheckpointId
     reason: str = ""
@@ -378,7 +378,10 @@ def evolve(state: State, fact: LifecycleFact) -> State:
         case StateEdited():
             return state if isinstance(state, Running) else Paused(started)
         case RolledBack():
-            return state if isinstance(state, Running) else Paused(started, rollback=Rollback(fact, state))
+            if isinstance(state, Running):
+                return state
+            rolled = state.rollback if isinstance(state, Paused) else None
+            return Paused(started, rollback=Rollback(fact, rolled.before if rolled else state))
         case RollbackUndone():
             return state.rollback.before if isinstance(state, Paused) and state.rollback else state
         case BreakpointsSet():

@@ -140,8 +140,8 @@ _NOT_ENDED: Columns = {
     "before_rollback": None,
 }
 
-_BEFORE_ROLLBACK = ("status", *_NOT_ENDED)
-"""What an undone rollback brings back; the rollback before it is among it."""
+_BEFORE_ROLLBACK = ("status", *(name for name in _NOT_ENDED if name != "before_rollback"))
+"""What an undone rollback brings back."""
 
 
 class Fold:
@@ -228,10 +228,11 @@ def _change(row: Columns, fact: ExecutionFact, time_us: int) -> None:
         case StateEdited():
             row.update(_NOT_ENDED, status="paused")
         case RolledBack():
-            before = msgspec.json.encode({name: row[name] for name in _BEFORE_ROLLBACK}).decode()
-            row.update(_NOT_ENDED, status="paused", before_rollback=before)
+            before = {name: row[name] for name in _BEFORE_ROLLBACK}
+            kept = row["before_rollback"] or msgspec.json.encode(before).decode()
+            row.update(_NOT_ENDED, status="paused", before_rollback=kept)
         case RollbackUndone():
-            row.update(msgspec.json.decode(row["before_rollback"] or "{}"))
+            row.update(msgspec.json.decode(row["before_rollback"] or "{}"), before_rollback=None)
         case ExecutionStarted() | Forked() | PauseRequested() | CancelRequested() | BreakpointsSet():
             pass
         case _:

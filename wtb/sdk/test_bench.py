@@ -396,7 +396,7 @@ class TestBench:
         return self.execution(execution_id)
 
     def undo_rollback(self, execution_id: str, *, reason: str = "", actor: str | None = None) -> Execution:
-        """Put the head, and the status, back to where they were before the last rollback.
+        """Put the head, the status and the files back to what they were before it was rolled back.
 
         Raises `ExecutionNotFound`, `ExecutionTaken`, or `NothingToUndo` when
         something has run since.

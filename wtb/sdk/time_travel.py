@@ -172,18 +172,20 @@ def roll_back(platform: Platform, execution: ExecutionId, request: Request, plac
     stands = _started(platform, execution)
     target = place.find(platform, execution)
     head = find_checkpoint(platform, execution, None)
+    run = _held(platform, stands, request)
     fact = RolledBack(
         to=target.checkpoint,
-        head=new_checkpoint_id(target.step),
+        head=target.checkpoint,
         left=head.checkpoint,
         namespace=target.namespace,
         reason=reason,
+        files=run.recording.keep_files(),
     )
-    run = _held(platform, stands, request)
-    if decisions.roll_back(execution, stands.state, fact):
+    facts = decisions.roll_back(execution, stands.state, fact)
+    if facts:
         with _taking(run):
-            update = {"head": _brancher(run, execution).copy(target), "files": run.recording.keep_files()}
-            run.recording.journal.note(fact.model_copy(update=update))
+            copy = _brancher(run, execution).copy(target)
+            run.recording.journal.note(facts[0].model_copy(update={"head": copy}))
             run.recording.commit()
     # Also when it was rolled back already: its process may have died before the files were back.
     _put_files_back(run, target.files)
