@@ -30,6 +30,7 @@ from wtb.infra.files_manifest import (
     Unreadable,
     written,
 )
+from wtb.infra.redaction import Redaction
 
 PIECE_BYTES = 1 << 20
 SETTLED_NS = 50_000_000
@@ -58,8 +59,10 @@ class OutputFolder:
     seen once the system has noted it in the file's times.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, redaction: Redaction | None = None) -> None:
+        """``redaction``: what must not be kept of files that are text, and of names."""
         self.path = path
+        self._redaction = redaction
         self._lock = threading.Lock()
         self._known: dict[str, tuple[Stamp, Entry]] = {}
         self._manifest: Manifest = {}
@@ -104,14 +107,14 @@ class OutputFolder:
                 known[path] = before
                 manifest[path] = before[1]
                 continue
-            found = _entry(os.path.join(self.path, path), status, keep)
+            found = _entry(os.path.join(self.path, path), status, keep, self._redaction)
             if found is None:
                 continue
             status, manifest[path] = found
             if _settled(status, began):
                 known[path] = (_stamp(status), manifest[path])
         self._known = known
-        return manifest
+        return manifest if self._redaction is None else _renamed(manifest, self._redaction)
 
 
 def walk(folder: Path) -> Iterator[tuple[str, Status]]:
@@ -152,15 +155,32 @@ def _listed(folder: str) -> Iterator[tuple[str, Status]]:
         os.close(itself)
 
 
-def _entry(path: str, status: os.stat_result, keep: Keep) -> tuple[os.stat_result, Entry] | None:
+def _renamed(manifest: Manifest, redaction: Redaction) -> Manifest:
+    """The manifest with redacted names; files that come to have one name are numbered."""
+    renamed: Manifest = {}
+    # Folders first: what is in them must find them under their name.
+    for path, entry in sorted(manifest.items(), key=lambda each: not isinstance(each[1], Folder)):
+        name = shown = redaction.path(path)
+        number = 1
+        while shown in renamed and not isinstance(entry, Folder):
+            number += 1
+            shown = f"{name} ({number})"
+        renamed[shown] = entry
+    return renamed
+
+
+def _entry(
+    path: str, status: os.stat_result, keep: Keep, redaction: Redaction | None
+) -> tuple[os.stat_result, Entry] | None:
     """What is at a path, and the status it was read with; None when it has gone."""
     try:
         if stat.S_ISREG(status.st_mode):
-            return _read(path, keep)
+            return _read(path, keep, redaction)
         if stat.S_ISDIR(status.st_mode):
             return status, Folder(stat.S_IMODE(status.st_mode) & PERMISSIONS)
         if stat.S_ISLNK(status.st_mode):
-            return status, Link(os.readlink(path))
+            target = os.readlink(path)
+            return status, Link(target if redaction is None else redaction.path(target))
     except FileNotFoundError:
         return None
     except OSError as refusal:
@@ -168,7 +188,7 @@ def _entry(path: str, status: os.stat_result, keep: Keep) -> tuple[os.stat_resul
     return status, Unreadable(NO_FILE)
 
 
-def _read(path: str, keep: Keep) -> tuple[os.stat_result, Entry]:
+def _read(path: str, keep: Keep, redaction: Redaction | None) -> tuple[os.stat_result, Entry]:
     again = READS
     while True:
         again -= 1
@@ -180,6 +200,9 @@ def _read(path: str, keep: Keep) -> tuple[os.stat_result, Entry]:
             pieces = list(iter(partial(file.read, PIECE_BYTES), b""))
             if again and _stamp(os.fstat(file.fileno())) != _stamp(before):
                 continue
+        if redaction is not None:
+            content = redaction.content(b"".join(pieces))
+            pieces = [content[start : start + PIECE_BYTES] for start in range(0, len(content), PIECE_BYTES)]
         mode = stat.S_IMODE(before.st_mode) & PERMISSIONS
         return before, File(mode, sum(map(len, pieces)), tuple(keep(PIECE, piece) for piece in pieces))
 

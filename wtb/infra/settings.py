@@ -5,6 +5,7 @@ An argument comes before an environment variable (``WTB_…``), that before
 """
 
 import getpass
+import json
 import os
 import re
 import tomllib
@@ -17,11 +18,13 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
 from wtb.domain.errors import InvalidSettings
+from wtb.infra.redaction import compiled_pattern
 
 PREFIX = "WTB_"
 CONFIG_FILE = "wtb.toml"
@@ -53,6 +56,33 @@ def _nats(url: str) -> str:
     return url
 
 
+def _names(given: object) -> object:
+    """Texts as a JSON list, or with commas between them."""
+    listed = _json_list(given)
+    return [name.strip() for name in listed.split(",")] if isinstance(listed, str) else listed
+
+
+def _patterns(given: object) -> object:
+    """Texts as a JSON list, or a single one."""
+    listed = _json_list(given)
+    return [listed] if isinstance(listed, str) else listed
+
+
+def _json_list(given: object) -> object:
+    if not isinstance(given, str):
+        return given
+    try:
+        listed = json.loads(given)
+    except ValueError:
+        return given
+    return listed if isinstance(listed, list) and all(isinstance(each, str) for each in listed) else given
+
+
+def _pattern(pattern: str) -> str:
+    compiled_pattern(pattern)
+    return pattern
+
+
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 _Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -65,6 +95,10 @@ class Settings(BaseSettings):
     db: Annotated[_Text, AfterValidator(_store)] = "./data/wtb.db"
     output_dir: Path = Path("./outputs")
     keep_files: bool = True
+    redact_channels: Annotated[tuple[_Text, ...], NoDecode, BeforeValidator(_names)] = ()
+    redact_patterns: Annotated[
+        tuple[Annotated[str, AfterValidator(_pattern)], ...], NoDecode, BeforeValidator(_patterns)
+    ] = ()
     synchronous: Annotated[Literal["NORMAL", "FULL"], BeforeValidator(_upper)] = "NORMAL"
     actor: _Text = Field(default_factory=_user)
     langgraph_json: Path | None = None

@@ -10,6 +10,7 @@
 """
 
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
+from wtb.infra.redaction import Redaction
 from wtb.sdk.results import CustomStreamed, Interrupt, Recovery, RunError, RunResult, State, TokenStreamed
 from wtb.sdk.test_bench import TestBench
 from wtb.sdk.workflow_project import WorkflowProject
@@ -19,6 +20,7 @@ __all__ = [
     "EventSourcedSaver",
     "Interrupt",
     "Recovery",
+    "Redaction",
     "RunError",
     "RunResult",
     "State",

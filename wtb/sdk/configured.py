@@ -4,6 +4,7 @@ import os
 import tomllib
 from pathlib import Path
 
+from wtb.infra.redaction import Redaction
 from wtb.infra.settings import CONFIG_FILE, CONFIG_VARIABLE, PREFIX, Settings, load_settings, without_secrets
 from wtb.sdk.test_bench import TestBench
 from wtb.sdk.workflow_project import WorkflowProject
@@ -22,6 +23,7 @@ def configured_bench(settings: Settings) -> TestBench:
         actor=settings.actor,
         synchronous=settings.synchronous,
         keep_files=settings.keep_files,
+        redact=Redaction(settings.redact_channels, settings.redact_patterns),
     )
     return TestBench(project)
 

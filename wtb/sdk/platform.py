@@ -18,6 +18,7 @@ from wtb.infra.event_store.store import EventStore, Synchronous, open_store
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
 from wtb.infra.langgraph.serializer import strict_serializer
 from wtb.infra.output_files import OutputFolder
+from wtb.infra.redaction import Redaction
 from wtb.projections.database import engine_for
 from wtb.projections.projector import Projector
 
@@ -41,7 +42,7 @@ class Platform:
 
     def output_folder(self, execution: ExecutionId) -> OutputFolder | None:
         """What keeps the files of an execution; None when they aren't kept."""
-        return OutputFolder(self.output_dir / execution) if self.keep_files else None
+        return OutputFolder(self.output_dir / execution, self.store.redaction) if self.keep_files else None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -64,9 +65,10 @@ def open_platform(
     actor: str | None = None,
     synchronous: Synchronous = "NORMAL",
     keep_files: bool = True,
+    redact: Redaction | None = None,
 ) -> Platform:
     """Open a store and all that stands on it. Raises `StoreError`."""
-    store = open_store(location, synchronous)
+    store = open_store(location, synchronous, redaction=redact)
     read_models = engine_for(location, synchronous)
     return Platform(
         store=store,

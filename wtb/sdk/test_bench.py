@@ -48,6 +48,7 @@ class TestBench:
             actor=project.actor,
             synchronous=project.synchronous,
             keep_files=project.keep_files,
+            redact=project.redact,
         )
         self._workflows = Workflows(self.platform.saver, project.name, project.variants)
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from wtb.domain.errors import InvalidRequest
 from wtb.infra.langgraph.variants import Variants
+from wtb.infra.redaction import Redaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class WorkflowProject:
     as having caused what is done through this project; the operating system's
     user when None. ``synchronous`` says what an acknowledged event survives:
     ``NORMAL`` a killed process, ``FULL`` a power cut too. ``keep_files`` keeps
-    what is in an execution's folder at each of its checkpoints.
+    what is in an execution's folder at each of its checkpoints. ``redact`` names
+    what must never be stored.
     """
 
     name: str
@@ -27,6 +29,7 @@ class WorkflowProject:
     actor: str | None = None
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     keep_files: bool = True
+    redact: Redaction | None = None
     variants: Variants = field(default_factory=Variants, repr=False, compare=False)
     """What `variant` has added."""
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
@@ -21,6 +21,7 @@ from wtb.domain.execution import ExecutionFact
 from wtb.domain.identifiers import Digest, Position, StreamName
 from wtb.infra.event_store.store import EventStore
 from wtb.infra.event_store.values import ValueWriter
+from wtb.infra.redaction import Redaction
 
 REBASES = 20
 """How often an append may find that others were first before it gives up."""
@@ -48,6 +49,8 @@ class Journal:
         self.head = head
         self.origin = origin
         self.writer = ValueWriter()
+        self.redaction: Redaction | None = None
+        """What must not be stored, set by the recording this is the journal of."""
         self.position = Position(0)
         """The position of the last event that is durable."""
         self.failure: WtbError | None = None
@@ -61,6 +64,8 @@ class Journal:
 
     def note(self, fact: ExecutionFact, values: dict[Digest, Value] | None = None) -> None:
         """Queue a fact, with values it names."""
+        if self.redaction is not None:
+            fact = cast("ExecutionFact", self.redaction.fact(fact))
         now = time.time_ns() // 1000
         with self._lock:
             self._facts.append(fact)
@@ -68,8 +73,10 @@ class Journal:
             if values:
                 self._values.update(values)
 
-    def value(self, value: Any, serde: SerializerProtocol) -> Digest:
+    def value(self, value: Any, serde: SerializerProtocol, channel: str = "") -> Digest:
         """Name a value and queue what must be stored for it. Raises what the serializer raises."""
+        if self.redaction is not None:
+            value = self.redaction.value(channel, value)
         values: dict[Digest, Value] = {}
         digest = self.writer.write(value, serde, values)
         if values:

@@ -1,6 +1,7 @@
 """The event store: facts in, recorded events out, over either database's recorder."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,6 +21,7 @@ from wtb.infra.event_store.index import (
 )
 from wtb.infra.event_store.recorder import Recorder, Row
 from wtb.infra.event_store.sqlite import SQLiteRecorder, translated_errors
+from wtb.infra.redaction import Redaction
 
 Synchronous = Literal["NORMAL", "FULL"]
 
@@ -27,14 +29,21 @@ Synchronous = Literal["NORMAL", "FULL"]
 class EventStore:
     """Implements `wtb.domain.event_log.EventLog`, and finds events by index."""
 
-    def __init__(self, recorder: Recorder, name: str, *, commits_at_once: bool) -> None:
-        """``commits_at_once``: a commit waits for neither disk nor server, so an event loop may make it itself."""
+    def __init__(
+        self, recorder: Recorder, name: str, *, commits_at_once: bool, redaction: Redaction | None = None
+    ) -> None:
+        """``commits_at_once``: a commit waits for neither disk nor server, so an event loop may make it itself.
+
+        ``redaction``: what must not be stored. Facts are redacted here; values by
+        the journal that names them.
+        """
+        self.redaction = redaction or None
         self._recorder = recorder
         self.name = name
         self.commits_at_once = commits_at_once
 
     def append(self, appends: Sequence[Append]) -> list[Appended]:
-        encoded = [_encode(append) for append in appends]
+        encoded = [self._encoded(append) for append in appends]
         stored = [event for each in encoded for event in each.events]
         if not stored:
             return [Appended(append.head, (), ()) for append in appends]
@@ -57,11 +66,16 @@ class EventStore:
 
     def made(self, append: Append) -> Appended | None:
         """Where an append ended up that may have been made unheard; None when it wasn't made."""
-        encoded = _encode(append)
+        encoded = self._encoded(append)
         found = self.read(append.stream, after=append.head.version, limit=len(append.facts))
         if [event.chain for event in found] != encoded.chains:
             return None
         return Appended(encoded.head, [event.position for event in found], encoded.chains)
+
+    def _encoded(self, append: Append) -> "_Encoded":
+        if self.redaction is not None:
+            append = replace(append, facts=[self.redaction.fact(fact) for fact in append.facts])
+        return _encode(append)
 
     def head(self, stream: StreamName) -> StreamHead:
         with translated_errors(self.name):
@@ -160,7 +174,7 @@ def _forgotten(stream: str, fact: CheckpointsDeleted) -> list[tuple[str, str, st
     return [(stream, scope, namespace, key) for namespace, key in fact.checkpoints for scope in scopes]
 
 
-def open_store(location: str, synchronous: Synchronous = "NORMAL") -> EventStore:
+def open_store(location: str, synchronous: Synchronous = "NORMAL", *, redaction: Redaction | None = None) -> EventStore:
     """Open the store at a path, an ``sqlite:///`` URL or a ``postgresql://`` URL, making it if it's new.
 
     Raises `StoreUnavailable`, `NotAStore` or `StoreTooNew`.
@@ -172,9 +186,11 @@ def open_store(location: str, synchronous: Synchronous = "NORMAL") -> EventStore
             raise StoreUnavailable(
                 f"no Postgres driver: {missing}", hint="Install it with the extra: wtb[postgres]"
             ) from missing
-        return EventStore(PostgresRecorder(location, synchronous), without_password(location), commits_at_once=False)
+        recorder = PostgresRecorder(location, synchronous)
+        return EventStore(recorder, without_password(location), commits_at_once=False, redaction=redaction)
     path = Path(location.removeprefix("sqlite:///")).expanduser()
-    return EventStore(SQLiteRecorder(path, synchronous), str(path), commits_at_once=synchronous == "NORMAL")
+    at_once = synchronous == "NORMAL"
+    return EventStore(SQLiteRecorder(path, synchronous), str(path), commits_at_once=at_once, redaction=redaction)
 
 
 def without_password(url: str) -> str:

@@ -74,6 +74,7 @@ class Recording:
         ``files``: the output folder whose files are kept at each checkpoint.
         """
         self.journal = journal
+        journal.redaction = committer.store.redaction
         self.committer = committer
         self.engine = engine
         self.fresh = fresh
@@ -225,7 +226,7 @@ class Recording:
     def name_value(self, node: str, channel: str, value: Any, serde: SerializerProtocol) -> Digest:
         """A value's digest, its bytes queued. Raises `UnserializableValue` with the node's name."""
         try:
-            return self.journal.value(value, serde)
+            return self.journal.value(value, serde, channel)
         except WtbError:
             raise
         except Exception as reason:  # whatever a serializer raises: the node and channel are what helps
@@ -241,7 +242,8 @@ class Recording:
         """An error as a fact tells it."""
         text = _storable("".join(traceback.format_exception(error)))
         message = _storable(str(error))
-        return Failure(type=type(error).__name__, message=message, traceback=self.journal.value(text, serde))
+        failure = Failure(type=type(error).__name__, message=message, traceback=self.journal.value(text, serde))
+        return failure if self.journal.redaction is None else self.journal.redaction.failure(failure)
 
     # --- durability ------------------------------------------------------------------------------
 
