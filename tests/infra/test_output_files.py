@@ -207,6 +207,25 @@ def test_a_pipe_a_socket_and_a_broken_link_are_noted_and_never_opened(folder: Pa
     assert manifest["broken"] == files_manifest.Link("nowhere")
 
 
+def test_a_folder_that_cannot_be_listed_is_noted_and_left_as_it_is(folder: Path, kept: Kept) -> None:
+    """Its path is too long; who runs the tests may be allowed to read everything."""
+    (folder / "a").write_text("1")
+    at = os.open(folder, os.O_RDONLY)
+    for number in range(20):
+        os.mkdir(f"{number:0250}", dir_fd=at)
+        inner = os.open(f"{number:0250}", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = inner
+    os.close(at)
+    digest = OutputFolder(folder).scan(kept.keep)
+    manifest = load_manifest(digest, kept.fetch)
+    [deepest] = [path for path, entry in manifest.items() if isinstance(entry, Unreadable)]
+    assert deepest == max(manifest, key=len)
+    (folder / "a").write_text("2")
+    assert restore(digest, folder, kept.fetch).written == ("a",)
+    assert OutputFolder(folder).scan(kept.keep) == digest
+
+
 def test_a_link_is_not_followed_however_it_leads(folder: Path, tmp_path: Path, kept: Kept) -> None:
     (tmp_path / "secret").write_text("secret")
     (folder / "file").symlink_to(tmp_path / "secret")
@@ -226,6 +245,7 @@ def test_a_folder_that_is_itself_a_link_is_not_looked_into(folder: Path, tmp_pat
 
 def test_a_manifest_tells_what_it_is_put_together_from(folder: Path, kept: Kept) -> None:
     digest = OutputFolder(filled(folder)).scan(kept.keep)
+    assert digest is not None
     pieces = parts(*unpacked(kept.values[digest]))
     assert {*pieces, digest} == set(kept.values)
 

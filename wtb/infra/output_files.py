@@ -6,7 +6,6 @@ occurs. Symbolic links are recorded as links and never followed; what is no
 file, folder or link (a socket, a pipe) is never opened.
 """
 
-import errno
 import os
 import stat
 import threading
@@ -70,21 +69,24 @@ class OutputFolder:
         self._empty: Stamp | None = None
         """The folder's own stamp when it was found empty, if it can be relied on."""
 
-    def scan(self, keep: Keep) -> Digest:
-        """Keep what is in the folder now, and tell its manifest's digest; `NULL_DIGEST` when it is empty or missing.
+    def scan(self, keep: Keep) -> Digest | None:
+        """Keep what is in the folder now, and tell its manifest's digest.
 
-        Raises nothing for what files do meanwhile: one that vanishes is left out,
-        one that can't be read is noted as unreadable.
+        `NULL_DIGEST` when it is empty or missing; None when it can't be looked into.
+        Raises nothing for what files do meanwhile: one that vanishes is left out, one
+        that can't be read is noted as unreadable.
         """
         with self._lock:
-            return self._scan(keep)
+            try:
+                return self._scan(keep)
+            except (FileNotFoundError, NotADirectoryError):
+                return NULL_DIGEST
+            except OSError:
+                return None
 
     def _scan(self, keep: Keep) -> Digest:
         began = time.time_ns()
-        try:
-            itself = os.lstat(self.path)
-        except OSError:
-            return NULL_DIGEST
+        itself = os.lstat(self.path)
         if self._empty is not None and self._empty == _stamp(itself):
             return NULL_DIGEST
         # A link in the folder's place leads who knows where.
@@ -118,11 +120,24 @@ class OutputFolder:
 
 
 def walk(folder: Path) -> Iterator[tuple[str, Status]]:
-    """Everything in a folder, by its path in it; a folder comes before what is in it, and links are not followed."""
+    """Everything in a folder, by its path in it; a folder comes before what is in it, and links are not followed.
+
+    What can't be looked at comes with the reason, a folder that can't be listed once
+    more. Raises `OSError` when that is the outermost one.
+    """
     left = [""]
     while left:
         under = left.pop()
-        for name, status in _listed(os.path.join(folder, under)):
+        try:
+            listed = _listed(os.path.join(folder, under))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as refusal:
+            if not under:
+                raise
+            yield under, refusal
+            continue
+        for name, status in listed:
             if not under and name.startswith(STAGE):
                 continue
             path = f"{under}/{name}" if under else name
@@ -131,28 +146,22 @@ def walk(folder: Path) -> Iterator[tuple[str, Status]]:
                 left.append(path)
 
 
-def _listed(folder: str) -> Iterator[tuple[str, Status]]:
-    try:
-        itself = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:
-        return  # it has gone; one that may not be listed has been told by its own entry
+def _listed(folder: str) -> list[tuple[str, Status]]:
+    itself = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         with os.scandir(itself) as listing:
-            entries = list(listing)
-        for entry in entries:
-            try:
-                status = entry.stat(follow_symlinks=False)
-                if stat.S_ISDIR(status.st_mode) and not os.access(entry.name, os.R_OK | os.X_OK, dir_fd=itself):
-                    yield entry.name, PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-                    continue
-            except FileNotFoundError:
-                continue
-            except OSError as refusal:
-                yield entry.name, refusal
-                continue
-            yield entry.name, status
+            return [(entry.name, status) for entry in listing if (status := _status(entry)) is not None]
     finally:
         os.close(itself)
+
+
+def _status(entry: os.DirEntry[str]) -> Status | None:
+    try:
+        return entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError as refusal:
+        return refusal
 
 
 def _renamed(manifest: Manifest, redaction: Redaction) -> Manifest:

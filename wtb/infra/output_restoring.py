@@ -104,10 +104,12 @@ class _Restoring:
     def all(self) -> Restored:
         for stale in self.folder.glob(f"{STAGE}*"):
             _delete(stale)
-        there = {
-            path: os.lstat(self.folder / path) if isinstance(status, OSError) else status
-            for path, status in walk(self.folder)
-        }
+        there: dict[str, os.stat_result] = {}
+        for path, status in walk(self.folder):
+            if not isinstance(status, OSError):
+                there[path] = status
+            elif path not in there:
+                there[path] = os.lstat(self.folder / path)
         missing = [path for path, entry in self.wanted.items() if not self._is_there(path, entry, there.get(path))]
         left_out = {path for path in missing if not _can_be_made(path, self.wanted[path])}
         differing = [path for path in missing if path not in left_out]

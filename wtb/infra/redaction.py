@@ -94,11 +94,11 @@ class Redaction:
         if isinstance(fact, CheckpointSaved):
             update["metadata"] = self._items(fact.metadata, but=LANGGRAPHS)
         elif isinstance(fact, NodeFailed | ExecutionFailed):
-            update["error"] = self.failure(fact.error)
+            update["error"] = self._failure(fact.error)
         changed = {name: value for name, value in update.items() if value is not getattr(fact, name)}
         return fact.model_copy(update=changed) if changed else fact
 
-    def failure(self, failure: Failure) -> Failure:
+    def _failure(self, failure: Failure) -> Failure:
         message = self.text(failure.message)
         return failure if message is failure.message else failure.model_copy(update={"message": message})
 

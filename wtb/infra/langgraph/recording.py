@@ -242,8 +242,7 @@ class Recording:
         """An error as a fact tells it."""
         text = _storable("".join(traceback.format_exception(error)))
         message = _storable(str(error))
-        failure = Failure(type=type(error).__name__, message=message, traceback=self.journal.value(text, serde))
-        return failure if self.journal.redaction is None else self.journal.redaction.failure(failure)
+        return Failure(type=type(error).__name__, message=message, traceback=self.journal.value(text, serde))
 
     # --- durability ------------------------------------------------------------------------------
 
