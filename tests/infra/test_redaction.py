@@ -77,37 +77,38 @@ CLEAN: list[Any] = [
 def test_a_match_is_replaced_in_what_is_stored_and_nowhere_else(value: Any) -> None:
     serializer = strict_serializer()
     before = serializer.dumps_typed(value)
-    redacted = REDACTION.value("a", value)
+    redacted = REDACTION.inside(value)
     kind, stored = serializer.dumps_typed(redacted)
     assert WORD.encode() not in stored
     assert MASK.encode() in stored
     assert serializer.dumps_typed(value) == before
     if not isinstance(value, Exception):
         assert type(redacted) is type(value)
-    assert serializer.dumps_typed(REDACTION.value("a", redacted)) == (kind, stored)
+    assert serializer.dumps_typed(REDACTION.inside(redacted)) == (kind, stored)
 
 
 @pytest.mark.parametrize("value", CLEAN, ids=lambda value: f"{type(value).__name__} {value!r:.40}")
 def test_what_has_nothing_to_hide_is_the_same_object(value: Any) -> None:
-    assert REDACTION.value("a", value) is value
+    assert REDACTION.inside(value) is value
 
 
 def test_what_has_nothing_to_hide_beside_what_has_is_the_same_object() -> None:
     clean = AIMessage("clean")
-    assert REDACTION.value("a", [clean, AIMessage(WORD)])[0] is clean
+    assert REDACTION.inside([clean, AIMessage(WORD)])[0] is clean
 
 
 def test_a_named_channel_is_replaced_whole_and_so_are_keys_of_its_name() -> None:
-    assert REDACTION.value("pin", 1234) == MASK
-    assert REDACTION.value("pin", None) is None
-    assert REDACTION.value("a", [{"pin": 1234, "b": 1}]) == [{"pin": MASK, "b": 1}]
-    assert REDACTION.value("a", Slotted("a", 1234)) == Slotted("a", MASK)  # type: ignore[arg-type]
-    assert REDACTION.value("a", Frozen.model_validate({"text": "a", "pin": 1})).pin == MASK
+    assert REDACTION.names("pin")
+    assert not REDACTION.names("a")
+    assert REDACTION.inside({"pin": None}) == {"pin": None}
+    assert REDACTION.inside([{"pin": 1234, "b": 1}]) == [{"pin": MASK, "b": 1}]
+    assert REDACTION.inside(Slotted("a", 1234)) == Slotted("a", MASK)  # type: ignore[arg-type]
+    assert REDACTION.inside(Frozen.model_validate({"text": "a", "pin": 1})).pin == MASK
 
 
 def test_a_message_s_own_fields_are_no_channels() -> None:
     message = AIMessage("text", id="1")
-    assert Redaction(channels=("content", "id")).value("a", message) is message
+    assert Redaction(channels=("content", "id")).inside(message) is message
 
 
 def test_what_is_masked_stays_as_it_is() -> None:
@@ -121,10 +122,10 @@ def test_what_is_masked_stays_as_it_is() -> None:
 @given(st.recursive(st.text("s3cret ", max_size=12) | st.integers(), lambda inner: st.lists(inner, max_size=3)))
 def test_whatever_is_redacted_holds_no_match_and_was_not_changed(value: Any) -> None:
     before = deepcopy(value)
-    redacted = REDACTION.value("a", value)
+    redacted = REDACTION.inside(value)
     assert value == before
     assert WORD not in repr(redacted)
-    assert REDACTION.value("a", redacted) == redacted
+    assert REDACTION.inside(redacted) == redacted
     assert (redacted is value) == (WORD not in repr(value))
 
 

@@ -80,11 +80,9 @@ class Redaction:
         """A path with each name in it as `text`."""
         return "/".join(map(self.text, path.split("/")))
 
-    def value(self, channel: str, value: Any) -> Any:
-        """What is stored of a channel's value; the value itself when there is nothing to hide in it."""
-        if channel in self._named and value is not None:
-            return MASK
-        return self._inside(value)
+    def names(self, channel: str) -> bool:
+        """Whether the channel's values are replaced whole."""
+        return channel in self._named
 
     def fact(self, fact: AnyFact) -> AnyFact:
         """A fact whose reason, error message and metadata hide what they must."""
@@ -104,7 +102,8 @@ class Redaction:
 
     # --- values -----------------------------------------------------------------------------------
 
-    def _inside(self, value: Any) -> Any:
+    def inside(self, value: Any) -> Any:
+        """What is stored of a value; the value itself when there is nothing to hide in it."""
         match value:
             case None | bool() | int() | float() | complex():
                 return value
@@ -137,7 +136,7 @@ class Redaction:
                 return value
 
     def _named_or_inside(self, name: object, value: Any) -> Any:
-        return MASK if name in self._named and value is not None else self._inside(value)
+        return MASK if name in self._named and value is not None else self.inside(value)
 
     def _items(self, items: Mapping[Any, Any], but: frozenset[str] = frozenset()) -> Any:
         changed = {
@@ -154,7 +153,7 @@ class Redaction:
         return copied
 
     def _elements(self, elements: Any) -> Any:
-        redacted = [self._inside(element) for element in elements]
+        redacted = [self.inside(element) for element in elements]
         if all(new is old for new, old in zip(redacted, elements, strict=True)):
             return elements
         if isinstance(elements, tuple):
@@ -170,7 +169,7 @@ class Redaction:
         copied = None
         for name in names:
             held = getattr(value, name, None)
-            redacted = self._named_or_inside(name, held) if named else self._inside(held)
+            redacted = self._named_or_inside(name, held) if named else self.inside(held)
             if redacted is not held:
                 copied = copy(value) if copied is None else copied
                 object.__setattr__(copied, name, redacted)
@@ -182,7 +181,7 @@ class Redaction:
         changed = {
             name: redacted
             for name, value in held.items()
-            if (redacted := self._inside(value) if is_message else self._named_or_inside(name, value)) is not value
+            if (redacted := self.inside(value) if is_message else self._named_or_inside(name, value)) is not value
         }
         return model.model_copy(update=changed) if changed else model
 

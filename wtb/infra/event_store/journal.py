@@ -21,7 +21,7 @@ from wtb.domain.execution import ExecutionFact
 from wtb.domain.identifiers import Digest, Position, StreamName
 from wtb.infra.event_store.store import EventStore
 from wtb.infra.event_store.values import ValueWriter
-from wtb.infra.redaction import Redaction
+from wtb.infra.redaction import MASK, Redaction
 
 REBASES = 20
 """How often an append may find that others were first before it gives up."""
@@ -49,8 +49,7 @@ class Journal:
         self.head = head
         self.origin = origin
         self.writer = ValueWriter()
-        self.redaction: Redaction | None = None
-        """What must not be stored, set by the recording this is the journal of."""
+        self._redaction: Redaction | None = None
         self.position = Position(0)
         """The position of the last event that is durable."""
         self.failure: WtbError | None = None
@@ -62,10 +61,15 @@ class Journal:
         self._times: list[int] = []
         self._values: dict[Digest, Value] = {}
 
+    def redact(self, redaction: Redaction | None) -> None:
+        """From now on keep what must not be stored out of facts and values."""
+        self._redaction = redaction
+        self.writer.change = None if redaction is None else redaction.inside
+
     def note(self, fact: ExecutionFact, values: dict[Digest, Value] | None = None) -> None:
         """Queue a fact, with values it names."""
-        if self.redaction is not None:
-            fact = cast("ExecutionFact", self.redaction.fact(fact))
+        if self._redaction is not None:
+            fact = cast("ExecutionFact", self._redaction.fact(fact))
         now = time.time_ns() // 1000
         with self._lock:
             self._facts.append(fact)
@@ -75,8 +79,8 @@ class Journal:
 
     def value(self, value: Any, serde: SerializerProtocol, channel: str = "") -> Digest:
         """Name a value and queue what must be stored for it. Raises what the serializer raises."""
-        if self.redaction is not None:
-            value = self.redaction.value(channel, value)
+        if self._redaction is not None and self._redaction.names(channel) and value is not None:
+            value = MASK
         values: dict[Digest, Value] = {}
         digest = self.writer.write(value, serde, values)
         if values:

@@ -127,6 +127,8 @@ class ValueWriter:
     """
 
     def __init__(self) -> None:
+        self.change: Callable[[Any], Any] | None = None
+        """Makes what is written in a value's place, when it is serialised; what is known already isn't looked at again."""
         # By the object's id, which stays its own for as long as it is held here; a list's is its first element's.
         self._elements: OrderedDict[int, _Element] = OrderedDict()
         self._lists: OrderedDict[int, _Grown] = OrderedDict()
@@ -145,7 +147,7 @@ class ValueWriter:
                 digest = self._write_list(value, serde, into)
                 if digest is not None:
                     return digest
-            return self._store(*serde.dumps_typed(value), into)
+            return self._store(*self._serialised(value, serde), into)
 
     def write_raw(self, kind: str, data: bytes, into: dict[Digest, Value]) -> Digest:
         """Name bytes as they are, and put what must be stored for them ``into``."""
@@ -187,11 +189,14 @@ class ValueWriter:
             return known
         held = None if isinstance(element, IMMUTABLE) else Snapshot()
         watched = held is None or held.add(element)
-        kind, data = serde.dumps_typed(element)
+        kind, data = self._serialised(element, serde)
         named = _Element(element, held, _raw(self._store(kind, data, into)), len(data))
         if watched:
             _remember(self._elements, id(element), named, REMEMBERED)
         return named
+
+    def _serialised(self, value: Any, serde: SerializerProtocol) -> tuple[str, bytes]:
+        return serde.dumps_typed(value if self.change is None else self.change(value))
 
     def _store(self, kind: str, data: bytes, into: dict[Digest, Value]) -> Digest:
         digest = digest_of(kind, data)

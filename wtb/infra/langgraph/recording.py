@@ -74,7 +74,7 @@ class Recording:
         ``files``: the output folder whose files are kept at each checkpoint.
         """
         self.journal = journal
-        journal.redaction = committer.store.redaction
+        journal.redact(committer.store.redaction)
         self.committer = committer
         self.engine = engine
         self.fresh = fresh
