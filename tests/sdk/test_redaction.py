@@ -241,6 +241,36 @@ def test_reasons_are_redacted_whoever_appends_them(secretive: TestBench) -> None
     assert asked.reason == f"my number is {MASK}, thank you"
 
 
+def travel(bench: TestBench) -> None:
+    """Everything a person can do to a failed execution, each with a reason and a state that tell too much."""
+    run(bench)
+    changes = {"query": told(), "card": CARD}
+    bench.fork("e1", node="files", state=changes, new_id="e2", run=False)
+    bench.edit("e2", changes, reason=told())
+    bench.rollback("e1", node="files", reason=told())
+    bench.undo_rollback("e1", reason=told())
+    bench.skip("e1", "fails", {"seen": [told()], "card": CARD}, reason=told())
+
+
+def test_what_people_do_afterwards_is_redacted_too(secretive: TestBench) -> None:
+    travel(secretive)
+    found = everything(secretive)
+    assert SSN not in found
+    assert CARD not in found
+
+
+def test_without_redaction_what_people_do_afterwards_is_there(bench: TestBench) -> None:
+    travel(bench)
+    asked = [getattr(event.fact, "reason", "") for event in [*bench.events("e1"), *bench.events("e2")]]
+    assert asked.count(told()) == 4
+
+
+def test_files_come_back_redacted(secretive: TestBench, tmp_path: Path) -> None:
+    result = secretive.run(graph(("files", files), ("talks", talks)), {"query": "?"})
+    secretive.fork(result.execution_id, node="talks", new_id="e2", run=False)
+    assert (tmp_path / "out" / "e2" / f"{MASK}.txt").read_text() == f"my number is {MASK}, thank you"
+
+
 def test_files_are_redacted_in_the_store_and_not_in_the_folder(secretive: TestBench, tmp_path: Path) -> None:
     result = secretive.run(graph(("files", files)), {"query": "?"})
     assert (tmp_path / "out" / result.execution_id / f"{SSN}.txt").read_text() == told()

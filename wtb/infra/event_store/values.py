@@ -128,7 +128,7 @@ class ValueWriter:
 
     def __init__(self) -> None:
         self.change: Callable[[Any], Any] | None = None
-        """Makes what is written in a value's place, when it is serialised; what is known already isn't looked at again."""
+        """Makes what is written in a value's place when it is serialised; what is known isn't looked at again."""
         # By the object's id, which stays its own for as long as it is held here; a list's is its first element's.
         self._elements: OrderedDict[int, _Element] = OrderedDict()
         self._lists: OrderedDict[int, _Grown] = OrderedDict()
