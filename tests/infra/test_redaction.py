@@ -73,7 +73,7 @@ CLEAN: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", HIDING, ids=lambda value: f"{type(value).__name__} {value!r:.40}")
+@pytest.mark.parametrize("value", HIDING, ids=lambda value: type(value).__name__)
 def test_a_match_is_replaced_in_what_is_stored_and_nowhere_else(value: Any) -> None:
     serializer = strict_serializer()
     before = serializer.dumps_typed(value)
@@ -87,7 +87,7 @@ def test_a_match_is_replaced_in_what_is_stored_and_nowhere_else(value: Any) -> N
     assert serializer.dumps_typed(REDACTION.inside(redacted)) == (kind, stored)
 
 
-@pytest.mark.parametrize("value", CLEAN, ids=lambda value: f"{type(value).__name__} {value!r:.40}")
+@pytest.mark.parametrize("value", CLEAN, ids=lambda value: type(value).__name__)
 def test_what_has_nothing_to_hide_is_the_same_object(value: Any) -> None:
     assert REDACTION.inside(value) is value
 

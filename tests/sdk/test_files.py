@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,15 @@ def test_files_are_not_kept_where_that_is_switched_off(tmp_path: Path) -> None:
         folder = tmp_path / "out" / result.execution_id
         restore(saved[0].files, folder, bench.platform.store.values)
         assert (folder / "a").exists()
+
+
+def test_where_files_are_not_kept_a_rollback_leaves_them_alone(bench: TestBench, project: WorkflowProject) -> None:
+    """What they would give way to could never be brought back."""
+    graph = chain(one=writes("a", "1"), two=writes("b", "2"))
+    result = bench.run(graph, {"query": "?"})
+    with TestBench(replace(project, keep_files=False)) as careless:
+        careless.rollback(result.execution_id, node="one", graph=graph)
+    assert (Path(project.output_dir) / result.execution_id / "b").exists()
 
 
 def test_what_was_not_kept_is_a_refusal(bench: TestBench) -> None:

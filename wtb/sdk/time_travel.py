@@ -298,6 +298,8 @@ def _taking(run: Run) -> Iterator[None]:
 
 
 def _put_files_back(run: Run, manifest: Digest | None) -> None:
+    if run.recording.files is None:
+        return  # what is there now isn't kept: nothing could bring it back
     restore(manifest, run.platform.output_dir / run.execution, run.platform.store.values)
 
 
