@@ -119,12 +119,11 @@ class _Restoring:
             for path in sorted(there)
             if path in left_out or (path not in self.wanted and not unknown.intersection(parents(path)))
         ]
-        stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=self.folder))
-        try:
-            staged = self._staged(stage, differing)
-            self._change(there, surplus, differing, staged)
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
+        if differing:
+            with tempfile.TemporaryDirectory(prefix=STAGE, dir=self.folder, ignore_cleanup_errors=True) as stage:
+                self._change(there, surplus, differing, self._staged(Path(stage), differing))
+        else:
+            self._change(there, surplus, (), {})
         return Restored(tuple(differing), tuple(surplus), tuple(sorted(left_out)))
 
     def _is_there(self, path: str, entry: Entry, status: os.stat_result | None) -> bool:
@@ -181,8 +180,9 @@ class _Restoring:
                 _delete(where)
             staged[path].replace(where)
         for path, entry in reversed(self.wanted.items()):
-            if isinstance(entry, Folder):
-                (self.folder / path).chmod(entry.mode)
+            where = self.folder / path
+            if isinstance(entry, Folder) and stat.S_IMODE(os.lstat(where).st_mode) != entry.mode:
+                where.chmod(entry.mode)
 
 
 def _can_be_made(path: str, entry: Entry) -> bool:
