@@ -213,6 +213,6 @@ def test_help_imports_neither_langgraph_nor_sqlalchemy(folder: Folder) -> None:
 
 
 def test_a_shell_can_complete(folder: Folder) -> None:
-    environment = {**os.environ, "_WTB_COMPLETE": "complete_bash", "COMP_WORDS": "wtb re", "COMP_CWORD": "1"}
+    environment = {**os.environ, "_WTB_COMPLETE": "complete_bash", "COMP_WORDS": "wtb res", "COMP_CWORD": "1"}
     outcome = subprocess.run(command(), env=environment, capture_output=True, text=True, check=False)
-    assert outcome.stdout.split() == ["resume", "recover", "rebuild"]
+    assert outcome.stdout.split() == ["resume"]
