@@ -13,6 +13,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     ExceptionContext,
+    StaticPool,
     Table,
     Text,
     create_engine,
@@ -51,9 +52,20 @@ def engine_for(location: str, synchronous: Literal["NORMAL", "FULL"] = "NORMAL")
     return engine
 
 
+def engine_in_memory() -> Engine:
+    """An engine on an empty database of its own, with one connection: not to be used by two threads at once."""
+    return _sqlite(
+        create_engine("sqlite://", connect_args={"check_same_thread": False}, paramstyle="named", poolclass=StaticPool),
+        "OFF",
+    )
+
+
 def _sqlite_engine(path: Path, synchronous: str) -> Engine:
     url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_SECONDS}, paramstyle="named")
+    return _sqlite(create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_SECONDS}, paramstyle="named"), synchronous)
+
+
+def _sqlite(engine: Engine, synchronous: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:

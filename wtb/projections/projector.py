@@ -11,7 +11,7 @@ rebuild that died has left, the next one drops.
 """
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -209,6 +209,27 @@ class Projector:
             positions.put(connection, "live", progress)
             positions.remove(connection, "rebuild")
             return progress.position
+
+
+def fold_once(read: Callable[[int, int], list[Recorded]], engine: Engine) -> None:
+    """Make read models of their own of events that won't change, in an empty database.
+
+    ``read`` gives the events after a position, at most so many.
+    """
+    tables = TableSet("live")
+    with writing(engine) as connection:
+        tables.metadata.create_all(connection, checkfirst=False)
+    after = 0
+    while True:
+        folds = tables.folds()
+        with writing(engine) as connection, _collection_paused():
+            events = read(after, BATCH)
+            if not events:
+                return
+            for fold in folds:
+                fold.take(connection, events)
+                fold.write(connection)
+            after = events[-1].position
 
 
 def _write(connection: Connection, tables: TableSet, folds: Sequence[Fold], progress: Progress) -> None:

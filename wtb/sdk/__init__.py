@@ -11,20 +11,28 @@
 
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
 from wtb.infra.redaction import Redaction
+from wtb.sdk.as_of import View
+from wtb.sdk.changes import Change
+from wtb.sdk.comparison import Comparison, FirstDifference, StepComparison
 from wtb.sdk.results import CustomStreamed, Interrupt, Recovery, RunError, RunResult, State, TokenStreamed
 from wtb.sdk.test_bench import TestBench
 from wtb.sdk.workflow_project import WorkflowProject
 
 __all__ = [
+    "Change",
+    "Comparison",
     "CustomStreamed",
     "EventSourcedSaver",
+    "FirstDifference",
     "Interrupt",
     "Recovery",
     "Redaction",
     "RunError",
     "RunResult",
     "State",
+    "StepComparison",
     "TestBench",
     "TokenStreamed",
+    "View",
     "WorkflowProject",
 ]

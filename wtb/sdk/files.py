@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from wtb.domain.errors import FileNotKept, InvalidRequest
+from wtb.domain.execution import CheckpointSaved
 from wtb.domain.identifiers import Digest, ExecutionId
 from wtb.infra import files_manifest
 from wtb.infra.files_manifest import Entry, Folder, Link, Unreadable
@@ -35,7 +36,11 @@ def files_at(platform: Platform, execution: ExecutionId, checkpoint: str | None)
 
     Raises `CheckpointNotFound`, `ValueMissing` or `NotAStore`.
     """
-    saved = find_checkpoint(platform, execution, checkpoint)
+    return files_of(platform, find_checkpoint(platform, execution, checkpoint))
+
+
+def files_of(platform: Platform, saved: CheckpointSaved) -> tuple[File, ...]:
+    """What was in the folder at a checkpoint. Raises `ValueMissing` or `NotAStore`."""
     manifest = load_manifest(saved.files, platform.store.values)
     return tuple(_file(path, entry) for path, entry in sorted(manifest.items()))
 

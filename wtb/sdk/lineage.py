@@ -1,7 +1,10 @@
 """Where an execution comes from, what was forked from it, and where its own branches end."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
+
+from sqlalchemy import Connection
 
 from wtb.domain.errors import ExecutionNotFound
 from wtb.domain.identifiers import CheckpointId, ExecutionId
@@ -59,20 +62,29 @@ def _line(execution: Execution) -> str:
 def lineage(platform: Platform, execution: ExecutionId) -> Lineage:
     """Raises `ExecutionNotFound`."""
     with platform.reading() as connection:
-        found = executions.get(connection, execution)
-        if found is None:
-            raise ExecutionNotFound(execution)
-        descendants: list[Execution] = []
-        generation: list[str] = [execution]
-        while generation:
-            children = [
-                child
-                for start in range(0, len(generation), MANY)
-                for child in executions.forks(connection, generation[start : start + MANY])
-            ]
-            descendants += children
-            generation = [child.id for child in children]
-        ancestors = executions.ancestors(connection, execution)
-        branches = checkpoints.tips(connection, execution)
-    head = find_checkpoint(platform, execution, None).checkpoint if branches else None
-    return Lineage(found, ancestors, tuple(descendants), branches, head)
+        return lineage_in(connection, execution, lambda: find_checkpoint(platform, execution, None).checkpoint)
+
+
+def lineage_in(connection: Connection, execution: ExecutionId, head: Callable[[], CheckpointId | None]) -> Lineage:
+    """As some read models have it; ``head`` is asked when there are checkpoints. Raises `ExecutionNotFound`."""
+    found = executions.get(connection, execution)
+    if found is None:
+        raise ExecutionNotFound(execution)
+    descendants: list[Execution] = []
+    generation: list[str] = [execution]
+    while generation:
+        children = [
+            child
+            for start in range(0, len(generation), MANY)
+            for child in executions.forks(connection, generation[start : start + MANY])
+        ]
+        descendants += children
+        generation = [child.id for child in children]
+    branches = checkpoints.tips(connection, execution)
+    return Lineage(
+        found,
+        executions.ancestors(connection, execution),
+        tuple(descendants),
+        branches,
+        head() if branches else None,
+    )

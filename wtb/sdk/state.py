@@ -22,7 +22,11 @@ def state_at(
     that begin with a value be shown before they are written; without it there is
     the plain data that was stored. Raises `CheckpointNotFound`.
     """
-    fact = find_checkpoint(platform, execution, checkpoint, namespace)
+    return state_of(platform, execution, find_checkpoint(platform, execution, checkpoint, namespace), graph)
+
+
+def state_of(platform: Platform, execution: ExecutionId, fact: CheckpointSaved, graph: RunnableGraph | None) -> State:
+    """The state that a checkpoint holds; ``graph`` as for `state_at`."""
     saver = graph.saver if graph is not None else platform.saver
     if graph is not None and DELTA_COUNTERS in fact.metadata and not fact.namespace:
         configurable = {"thread_id": execution, "checkpoint_id": fact.checkpoint}

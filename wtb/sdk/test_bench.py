@@ -1,6 +1,7 @@
 """The bench: one line per verb; the work lives in the room named after it."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,8 +17,10 @@ from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
 from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
-from wtb.sdk import beginnings, files, time_travel
+from wtb.sdk import beginnings, comparing, files, time_travel
+from wtb.sdk.as_of import View, as_of
 from wtb.sdk.beginnings import UNANSWERED, Request
+from wtb.sdk.comparison import Comparison, FirstDifference
 from wtb.sdk.files import File
 from wtb.sdk.lineage import Lineage, lineage
 from wtb.sdk.node_run import NodeRun, run_node
@@ -545,19 +548,27 @@ class TestBench:
             raise ExecutionNotFound(execution_id)
         return found
 
-    def steps(self, execution_id: str, *, limit: int | None = None) -> Page[Step]:
-        """Every try at every node, in the order they started. Raises `ExecutionNotFound`."""
+    def steps(self, execution_id: str, *, limit: int | None = None, cursor: str | None = None) -> Page[Step]:
+        """Every try at every node, in the order they started. Raises `ExecutionNotFound` or `InvalidCursor`."""
         self._require(execution_id)
         with self.platform.reading() as connection:
-            return steps.of(connection, execution_id, limit=limit)
+            return steps.of(connection, execution_id, limit=limit, cursor=cursor)
 
     def checkpoints(
-        self, execution_id: str, *, namespace: str | None = None, limit: int | None = None
+        self,
+        execution_id: str,
+        *,
+        namespace: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
     ) -> Page[Checkpoint]:
-        """Checkpoints, newest first, nested graphs' too unless a ``namespace`` is given. Raises `ExecutionNotFound`."""
+        """Checkpoints, newest first, nested graphs' too unless a ``namespace`` is given.
+
+        Raises `ExecutionNotFound` or `InvalidCursor`.
+        """
         self._require(execution_id)
         with self.platform.reading() as connection:
-            return checkpoints.of(connection, execution_id, namespace=namespace, limit=limit)
+            return checkpoints.of(connection, execution_id, namespace=namespace, limit=limit, cursor=cursor)
 
     def state(self, execution_id: str, at: str | None = None, *, namespace: str = "") -> State:
         """The state at a checkpoint, or the newest. Raises `ExecutionNotFound` or `CheckpointNotFound`."""
@@ -600,6 +611,33 @@ class TestBench:
         check_limit(limit)
         check_position(after)
         return self.platform.store.log(after=after, limit=limit, types=types)
+
+    def as_of(self, when: int | datetime) -> View:
+        """The reads, answered as the world was at a log position or at a time.
+
+        A position beyond the log's end stands for the end. Raises `InvalidRequest`
+        for a negative position and for a time without a zone.
+        """
+        return as_of(self.platform, self._workflows.get, when)
+
+    # --- comparing --------------------------------------------------------------------------------
+
+    def diff(
+        self, a: str, b: str | None = None, *, at_a: str | None = None, at_b: str | None = None, exact: bool = False
+    ) -> Comparison:
+        """Two executions step by step, or one at two checkpoints: ``diff(id, at_a=…, at_b=…)``.
+
+        LangChain messages that differ in nothing but their ``id`` count as equal,
+        unless ``exact``. Raises `ExecutionNotFound`, `CheckpointNotFound` or
+        `InvalidRequest`.
+        """
+        return comparing.diff(self.platform, a, b, at_a, at_b, exact)
+
+    def first_difference(
+        self, a: str, b: str | None = None, *, at_a: str | None = None, at_b: str | None = None, exact: bool = False
+    ) -> FirstDifference | None:
+        """The step by which two came to differ; None when `diff` finds them equal. Raises what `diff` raises."""
+        return comparing.first_difference(self.platform, a, b, at_a, at_b, exact)
 
     def _require(self, execution_id: str) -> list[Recorded]:
         """The execution's lifecycle; a bare checkpointer's thread has none, and counts as known."""
