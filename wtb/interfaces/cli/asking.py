@@ -22,9 +22,14 @@ from wtb.sdk.questions import waiting
 
 
 def list_executions(
-    shared: Shared, of_status: Status | None, workflow: str | None, limit: int, cursor: str | None
+    shared: Shared,
+    of_status: Status | None,
+    workflow: str | None,
+    limit: int,
+    cursor: str | None,
+    as_of: str | None = None,
 ) -> int:
-    with shared.bench() as bench:
+    with shared.world(as_of) as bench:
         page = bench.executions(status=of_status, workflow=workflow, limit=limit, cursor=cursor)
     if shared.json:
         print_json(page)
@@ -35,16 +40,17 @@ def list_executions(
         return 0
     rows = [(e.id, e.workflow, status(e.status), moment(e.started_at), duration(e.duration_us), e.steps) for e in page]
     out.print(table(("execution", "workflow", "status", "started", "duration", "steps"), rows))
-    if page.next_cursor is not None:
-        out.print(text(f"More with: --cursor {page.next_cursor}"), soft_wrap=True)
+    more(page.next_cursor)
     return 0
 
 
-def show(shared: Shared, execution_id: str) -> int:
-    with shared.bench() as bench:
+def show(shared: Shared, execution_id: str, as_of: str | None = None) -> int:
+    with shared.world(as_of) as bench:
         execution = bench.execution(execution_id)
         interrupts = waiting(bench, execution_id) if execution.status == "paused" else ()
-        alive = bench.platform.presence.is_alive(execution.worker) if execution.status == "running" else None
+        # Who lived in the past is not known: that is no event.
+        asked = execution.status == "running" and as_of is None
+        alive = bench.platform.presence.is_alive(execution.worker) if asked else None
     if shared.json:
         print_json({**plain(execution), "alive": alive, "interrupts": plain(interrupts)})
         return 0
@@ -73,7 +79,7 @@ def show(shared: Shared, execution_id: str) -> int:
             ]
         )
     )
-    if execution.status == "paused":
+    if execution.status == "paused" and as_of is None:
         out.print()
         show_questions(shared, execution_id, interrupts)
     elif alive is False:
@@ -84,16 +90,22 @@ def show(shared: Shared, execution_id: str) -> int:
     return 0
 
 
-def steps(shared: Shared, execution_id: str, limit: int | None) -> int:
-    with shared.bench() as bench:
-        page = bench.steps(execution_id, limit=limit)
+def steps(
+    shared: Shared, execution_id: str, limit: int | None, cursor: str | None = None, as_of: str | None = None
+) -> int:
+    with shared.world(as_of) as bench:
+        page = bench.steps(execution_id, limit=limit, cursor=cursor)
     if shared.json:
         print_json(page)
     else:
         show_steps(page.items)
-        if page.next_cursor is not None:
-            console().print(f"there are more than {limit}")
+        more(page.next_cursor)
     return 0
+
+
+def more(cursor: str | None) -> None:
+    if cursor is not None:
+        console().print(text(f"More with: --cursor {cursor}"), soft_wrap=True)
 
 
 def show_steps(rows: tuple[Step, ...]) -> None:
@@ -121,22 +133,23 @@ def _is_users(channel: str) -> bool:
     return not channel.startswith(("__", "branch:to:", "join:"))
 
 
-def checkpoints(shared: Shared, execution_id: str, limit: int | None) -> int:
-    with shared.bench() as bench:
-        page = bench.checkpoints(execution_id, limit=limit)
+def checkpoints(
+    shared: Shared, execution_id: str, limit: int | None, cursor: str | None = None, as_of: str | None = None
+) -> int:
+    with shared.world(as_of) as bench:
+        page = bench.checkpoints(execution_id, limit=limit, cursor=cursor)
     if shared.json:
         print_json(page)
         return 0
     out = console()
     rows = [(c.id, c.step, c.source, node_path(c.namespace, ""), moment(c.created_at), c.parent) for c in page]
     out.print(table(("checkpoint", "step", "source", "graph", "saved", "parent"), rows))
-    if page.next_cursor is not None:
-        out.print(f"there are more than {limit}")
+    more(page.next_cursor)
     return 0
 
 
-def state(shared: Shared, execution_id: str, at: str | None) -> int:
-    with shared.bench() as bench:
+def state(shared: Shared, execution_id: str, at: str | None, as_of: str | None = None) -> int:
+    with shared.world(as_of) as bench:
         found = bench.state(execution_id, at)
     if shared.json:
         print_json(

@@ -3,7 +3,10 @@
 import sys
 from datetime import datetime
 
+from rich.console import Console
+
 from wtb.domain.cloud_event import WireEvent
+from wtb.domain.errors import InvalidRequest
 from wtb.domain.event_log import Recorded
 from wtb.domain.execution import (
     CheckpointSaved,
@@ -18,11 +21,15 @@ from wtb.domain.execution import (
 from wtb.domain.identifiers import execution_of, node_path
 from wtb.interfaces.cli.output import brief, console, duration, text
 from wtb.interfaces.cli.shared import Shared
-from wtb.sdk.following import follow, has_ended
+from wtb.sdk.following import PAGE, follow, has_ended
 
 
-def events(shared: Shared, execution_id: str | None, after: int, followed: bool) -> int:
+def events(shared: Shared, execution_id: str | None, after: int, followed: bool, as_of: str | None = None) -> int:
     """``followed``: until the execution has ended, or for ever when none is named."""
+    if as_of is not None:
+        if followed:
+            raise InvalidRequest("the past can't be followed", hint="Leave out --follow or --as-of.")
+        return past_events(shared, execution_id, after, as_of)
     out = console()
     with shared.bench() as bench:
         if execution_id is not None:
@@ -32,12 +39,30 @@ def events(shared: Shared, execution_id: str | None, after: int, followed: bool)
             return not followed or (execution_id is not None and has_ended(bench, execution_id))
 
         for event in follow(bench, execution_id, after=after, enough=enough):
-            if shared.json:
-                sys.stdout.write(WireEvent.of(event).json.decode() + "\n")
-            else:
-                out.print(text(line(event, named=execution_id is None)), soft_wrap=True)
-            sys.stdout.flush()
+            tell(shared, out, event, named=execution_id is None)
     return 0
+
+
+def past_events(shared: Shared, execution_id: str | None, after: int, as_of: str) -> int:
+    out = console()
+    with shared.world(as_of) as view:
+        while page := (
+            view.log(after=after, limit=PAGE)
+            if execution_id is None
+            else view.events(execution_id, after=after, limit=PAGE)
+        ):
+            for event in page:
+                tell(shared, out, event, named=execution_id is None)
+            after = page[-1].position
+    return 0
+
+
+def tell(shared: Shared, out: Console, event: Recorded, *, named: bool) -> None:
+    if shared.json:
+        sys.stdout.write(WireEvent.of(event).json.decode() + "\n")
+    else:
+        out.print(text(line(event, named=named)), soft_wrap=True)
+    sys.stdout.flush()
 
 
 def line(event: Recorded, *, named: bool) -> str:

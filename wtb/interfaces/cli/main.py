@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from wtb.interfaces.cli.options import Config, Db, ExecutionId, Graph, GraphName, Json, Limit, Status
+from wtb.interfaces.cli.options import AsOf, Config, Cursor, Db, ExecutionId, Graph, GraphName, Json, Limit, Status
 from wtb.interfaces.cli.refusals import Commands
 from wtb.interfaces.cli.travel_commands import travel
 
@@ -123,9 +123,8 @@ def list_executions(
     status: Annotated[Status | None, typer.Option("--status", help="Only those with this status.")] = None,
     workflow: Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only this workflow's.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many.")] = 50,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", metavar="CURSOR", help="Go on after the page that gave this cursor.")
-    ] = None,
+    cursor: Cursor = None,
+    as_of: AsOf = None,
     db: Db = None,
     config: Config = None,
     json: Json = False,
@@ -134,38 +133,52 @@ def list_executions(
     from wtb.interfaces.cli import asking
     from wtb.interfaces.cli.shared import Shared
 
-    raise typer.Exit(asking.list_executions(Shared(db, config, json), status, workflow, limit, cursor))
+    raise typer.Exit(asking.list_executions(Shared(db, config, json), status, workflow, limit, cursor, as_of))
 
 
 @app.command()
-def show(execution_id: ExecutionId, db: Db = None, config: Config = None, json: Json = False) -> None:
+def show(
+    execution_id: ExecutionId, as_of: AsOf = None, db: Db = None, config: Config = None, json: Json = False
+) -> None:
     """Show one execution, and what it asks when it is paused."""
     from wtb.interfaces.cli import asking
     from wtb.interfaces.cli.shared import Shared
 
-    raise typer.Exit(asking.show(Shared(db, config, json), execution_id))
+    raise typer.Exit(asking.show(Shared(db, config, json), execution_id, as_of))
 
 
 @app.command()
 def steps(
-    execution_id: ExecutionId, limit: Limit = None, db: Db = None, config: Config = None, json: Json = False
+    execution_id: ExecutionId,
+    limit: Limit = None,
+    cursor: Cursor = None,
+    as_of: AsOf = None,
+    db: Db = None,
+    config: Config = None,
+    json: Json = False,
 ) -> None:
     """Show every try at every node, in the order they started."""
     from wtb.interfaces.cli import asking
     from wtb.interfaces.cli.shared import Shared
 
-    raise typer.Exit(asking.steps(Shared(db, config, json), execution_id, limit))
+    raise typer.Exit(asking.steps(Shared(db, config, json), execution_id, limit, cursor, as_of))
 
 
 @app.command()
 def checkpoints(
-    execution_id: ExecutionId, limit: Limit = None, db: Db = None, config: Config = None, json: Json = False
+    execution_id: ExecutionId,
+    limit: Limit = None,
+    cursor: Cursor = None,
+    as_of: AsOf = None,
+    db: Db = None,
+    config: Config = None,
+    json: Json = False,
 ) -> None:
     """List an execution's checkpoints, newest first."""
     from wtb.interfaces.cli import asking
     from wtb.interfaces.cli.shared import Shared
 
-    raise typer.Exit(asking.checkpoints(Shared(db, config, json), execution_id, limit))
+    raise typer.Exit(asking.checkpoints(Shared(db, config, json), execution_id, limit, cursor, as_of))
 
 
 @app.command()
@@ -174,6 +187,7 @@ def state(
     at: Annotated[
         str | None, typer.Option("--at", metavar="CHECKPOINT", help="The checkpoint; else the newest one.")
     ] = None,
+    as_of: AsOf = None,
     db: Db = None,
     config: Config = None,
     json: Json = False,
@@ -182,7 +196,7 @@ def state(
     from wtb.interfaces.cli import asking
     from wtb.interfaces.cli.shared import Shared
 
-    raise typer.Exit(asking.state(Shared(db, config, json), execution_id, at))
+    raise typer.Exit(asking.state(Shared(db, config, json), execution_id, at, as_of))
 
 
 @app.command()
@@ -214,6 +228,7 @@ def events(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on as they come: until the execution has ended, or Ctrl-C.")
     ] = False,
+    as_of: AsOf = None,
     db: Db = None,
     config: Config = None,
     json: Json = False,
@@ -222,7 +237,31 @@ def events(
     from wtb.interfaces.cli import events
     from wtb.interfaces.cli.shared import Shared
 
-    raise typer.Exit(events.events(Shared(db, config, json), execution_id, after, follow))
+    raise typer.Exit(events.events(Shared(db, config, json), execution_id, after, follow, as_of))
+
+
+@app.command()
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="The execution.", show_default=False)],
+    b: Annotated[
+        str | None, typer.Argument(metavar="[B]", help="The other one; else the same again.", show_default=False)
+    ] = None,
+    at_a: Annotated[
+        str | None, typer.Option("--at-a", metavar="CHECKPOINT", help="Where to look at A; else where it stands.")
+    ] = None,
+    at_b: Annotated[
+        str | None, typer.Option("--at-b", metavar="CHECKPOINT", help="Where to look at B; else where it stands.")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Messages' ids count too.")] = False,
+    db: Db = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Compare two executions step by step, or one at two checkpoints; exits with 1 when they differ."""
+    from wtb.interfaces.cli import comparing
+    from wtb.interfaces.cli.shared import Shared
+
+    raise typer.Exit(comparing.diff(Shared(db, config, json), a, b, at_a, at_b, exact))
 
 
 @app.command()

@@ -22,6 +22,13 @@ Graph = Annotated[
     typer.Option("--graph", metavar="GRAPH", help="Its graph, as for run; else the workflow's in langgraph.json."),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many.")]
+Cursor = Annotated[
+    str | None, typer.Option("--cursor", metavar="CURSOR", help="Go on after the page that gave this cursor.")
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", metavar="POSITION|TIME", help="As the world was at a position of the log, or at a time."),
+]
 Status = Literal["running", "paused", "completed", "failed", "cancelled"]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")]
 Variants = Annotated[

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from wtb.domain.errors import InvalidRequest
-from wtb.sdk import TestBench
+from wtb.sdk import TestBench, View
 from wtb.sdk.configured import Settings, configured_bench, load_settings
 
 
@@ -33,6 +34,13 @@ class Shared:
         """A bench on the store the options and settings name. Raises `InvalidSettings` or `StoreError`."""
         with configured_bench(self.settings()) as bench:
             yield bench
+
+    @contextmanager
+    def world(self, as_of: str | None) -> Iterator[TestBench | View]:
+        """What answers questions: a bench, or its view of the past. Raises as `bench`, and `InvalidRequest`."""
+        when = None if as_of is None else moment_given(as_of)
+        with self.bench() as bench:
+            yield bench if when is None else bench.as_of(when)
 
     def command(self, *words: str) -> str:
         """Another ``wtb`` command on the same store, to be typed as it stands."""
@@ -79,6 +87,23 @@ def json_answers(given: str) -> dict[str, Any]:
     if not isinstance(answers, dict):
         raise InvalidRequest("--answers must be a JSON object", hint='Give it as {"interrupt id": answer, …}.')
     return answers
+
+
+def moment_given(given: str) -> int | datetime:
+    """A position, or a time as ISO 8601 has it: in the local zone, as tables show times, unless it names one.
+
+    Raises `InvalidRequest`.
+    """
+    if given.lstrip("-").isdecimal():
+        return int(given)
+    try:
+        time = datetime.fromisoformat(given)
+        return time if time.tzinfo else time.astimezone()
+    except (ValueError, OverflowError, OSError) as nonsense:
+        raise InvalidRequest(
+            f"{given!r} is neither a position nor a time",
+            hint="Give a position of `wtb events`, or a time such as '2026-01-31 12:00:00' or 2026-01-31T12:00:00Z.",
+        ) from nonsense
 
 
 def json_or_text(given: str) -> Any:
