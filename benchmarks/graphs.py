@@ -23,8 +23,13 @@ class Chatting(TypedDict):
 
 def loop(steps: int) -> StateGraph[Any]:
     """One node that runs ``steps`` times."""
+    return looped(lambda state: {"i": state["i"] + 1}, steps)
+
+
+def looped(step: Any, steps: int) -> StateGraph[Any]:
+    """A node that runs ``steps`` times."""
     graph = StateGraph(Counting)
-    graph.add_node("step", lambda state: {"i": state["i"] + 1})
+    graph.add_node("step", step)
     graph.add_edge(START, "step")
     graph.add_conditional_edges("step", lambda state: "step" if state["i"] < steps else END)
     return graph
