@@ -17,7 +17,7 @@ from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
 from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
-from wtb.sdk import beginnings, comparing, files, time_travel
+from wtb.sdk import beginnings, comparing, files, replay, time_travel
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.beginnings import UNANSWERED, Request
 from wtb.sdk.comparison import Comparison, FirstDifference
@@ -25,6 +25,7 @@ from wtb.sdk.files import File
 from wtb.sdk.lineage import Lineage, lineage
 from wtb.sdk.node_run import NodeRun, run_node
 from wtb.sdk.platform import new_execution_id, open_platform
+from wtb.sdk.replay import ReplayReport
 from wtb.sdk.results import Recovery, RunResult, State, Status, Unrecovered
 from wtb.sdk.running import Emit, Options, Run, adrive, drive
 from wtb.sdk.state import state_at, workflow_of
@@ -282,6 +283,56 @@ class TestBench:
                     raise
                 left.append(Unrecovered(execution, str(refusal)))
         return Recovery(tuple(results), tuple(left))
+
+    def replay(
+        self,
+        execution_id: str,
+        *,
+        graph: object | None = None,
+        variants: Mapping[str, object] | None = None,
+        live: bool = False,
+        at: str | None = None,
+    ) -> ReplayReport:
+        """Go through a past execution from its record, with today's graph: no node and no router is called.
+
+        The report says whether everything came out as recorded, and where it first
+        didn't. With ``variants`` (node path to a variant's name, to an
+        implementation, or to ``default`` for the node's own of today) it is a
+        what-if: those nodes run, and others are served as long as they are asked
+        what they were asked then; where they aren't they run if ``live``, else the
+        replay stops. ``at`` ends it at a checkpoint. Nothing is stored. Raises
+        `ExecutionNotFound`, `CheckpointNotFound`, `WorkflowNotFound`,
+        `NodeNotFound` or `VariantNotFound`.
+        """
+        return replay.replay(
+            self.platform,
+            known_id(execution_id),
+            self._finder(graph),
+            self.project.variants,
+            None if variants is None else self.project.variants.chosen(variants),
+            live=live,
+            at=at,
+        )
+
+    async def areplay(
+        self,
+        execution_id: str,
+        *,
+        graph: object | None = None,
+        variants: Mapping[str, object] | None = None,
+        live: bool = False,
+        at: str | None = None,
+    ) -> ReplayReport:
+        """`replay` on the running event loop."""
+        return await replay.areplay(
+            self.platform,
+            known_id(execution_id),
+            self._finder(graph),
+            self.project.variants,
+            None if variants is None else self.project.variants.chosen(variants),
+            live=live,
+            at=at,
+        )
 
     def orphans(self) -> list[Execution]:
         """Executions recorded as running that nobody runs any more, oldest first; `recover` finishes them."""

@@ -86,6 +86,11 @@ class EventStore:
         with translated_errors(self.name):
             return [codec.decode(*row) for row in self._recorder.read_stream(stream, after, limit)]
 
+    def rows(self, stream: StreamName) -> list[Row]:
+        """A stream's events as they lie in the table, oldest first: what the chain is made of."""
+        with translated_errors(self.name):
+            return self._recorder.read_stream(stream, 0, None)
+
     def lifecycle(self, stream: StreamName) -> tuple[list[Recorded], StreamHead]:
         # The head first: what comes between the two reads makes the append conflict, not the decision wrong.
         head = self.head(stream)

@@ -206,6 +206,16 @@ class ValueWriter:
         return digest
 
 
+class ValueNamer(ValueWriter):
+    """Names values as a `ValueWriter` does, and hands out nothing to be stored."""
+
+    def name(self, value: Any, serde: SerializerProtocol) -> Digest:
+        return self.write(value, serde, {})
+
+    def _store(self, kind: str, data: bytes, into: dict[Digest, Value]) -> Digest:
+        return digest_of(kind, data)
+
+
 def _remember(memory: OrderedDict[K, V], key: K, value: V, most: int) -> None:
     """Put something last; what has been there longest gives way."""
     memory[key] = value

@@ -9,7 +9,9 @@ from typing import Any
 from langchain_core.runnables import Runnable
 from langgraph._internal._constants import (
     CONF,
+    CONFIG_KEY_RESUMING,
     CONFIG_KEY_RUNTIME,
+    CONFIG_KEY_SCRATCHPAD,
     CONFIG_KEY_SEND,
     ERROR,
     ERROR_SOURCE_NODE,
@@ -21,24 +23,30 @@ from langgraph._internal._constants import (
 )
 from langgraph._internal._runnable import RunnableCallable, RunnableSeq, coerce_to_runnable
 from langgraph._internal._serde import build_serde_allowlist
+from langgraph._internal._typing import MISSING
 from langgraph.channels import DeltaChannel
+from langgraph.checkpoint.serde.types import _DeltaSnapshot as DeltaSnapshot
 from langgraph.constants import START
 from langgraph.graph._branch import BranchSpec
 from langgraph.pregel import Pregel
-from langgraph.pregel._algo import task_path_str
+from langgraph.pregel._algo import sanitize_untracked_values_in_send, task_path_str
 from langgraph.pregel._loop import AsyncPregelLoop, SyncPregelLoop
 from langgraph.pregel._messages import ensure_message_ids
 from langgraph.pregel._read import PregelNode
+from langgraph.pregel._retry import _should_retry_on as should_retry_on
 from langgraph.pregel._write import ChannelWrite
 
 __all__ = [
     "CONF",
+    "CONFIG_KEY_RESUMING",
     "CONFIG_KEY_RUNTIME",
+    "CONFIG_KEY_SCRATCHPAD",
     "CONFIG_KEY_SEND",
     "CONTROL_WRITES",
     "ERROR",
     "ERROR_SOURCE_NODE",
     "INTERRUPT",
+    "MISSING",
     "NO_WRITES",
     "NULL_TASK_ID",
     "RESUME",
@@ -48,6 +56,7 @@ __all__ = [
     "BranchSpec",
     "ChannelWrite",
     "DeltaChannel",
+    "DeltaSnapshot",
     "Pregel",
     "PregelNode",
     "RunnableCallable",
@@ -56,6 +65,9 @@ __all__ = [
     "allowlist",
     "as_runnable",
     "ensure_message_ids",
+    "routers_of",
+    "sanitize_untracked_values_in_send",
+    "should_retry_on",
     "subgraph_of",
     "task_path_str",
     "walk",
@@ -75,6 +87,12 @@ def as_runnable(implementation: Any, name: str) -> Runnable[Any, Any]:
 def subgraph_of(node: PregelNode) -> Pregel[Any, Any, Any, Any] | None:
     """The graph a node is, if it is one."""
     return node.bound if isinstance(node.bound, Pregel) else None
+
+
+def routers_of(node: PregelNode) -> int:
+    """How many functions decide where to go from a node."""
+    functions = [getattr(writer, "func", None) or getattr(writer, "afunc", None) for writer in node.writers]
+    return sum(isinstance(getattr(function, "__self__", None), BranchSpec) for function in functions)
 
 
 def walk(graph: Pregel[Any, Any, Any, Any], path: str = "") -> Iterator[tuple[str, PregelNode]]:

@@ -8,6 +8,7 @@ node starts, so the hand-over would cost several times the save.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import cache
 from types import FunctionType, MethodType
 from typing import Any, TypeVar
 
@@ -82,9 +83,24 @@ class AsyncRecordedLoop(_SavingInPlace, AsyncPregelLoop):
 
 def saving_in_place(graph: G) -> G:
     """The graph itself, whose runs save in the thread they run in. Only for WTB's own copies of graphs."""
-    graph.stream = MethodType(_stream, graph)  # type: ignore[method-assign]
-    graph.astream = MethodType(_astream, graph)  # type: ignore[method-assign]
+    return running_with(graph, RecordedLoop, AsyncRecordedLoop)
+
+
+def running_with(graph: G, loop: type[SyncPregelLoop], async_loop: type[AsyncPregelLoop]) -> G:
+    """The graph itself, whose runs go through these loops."""
+    graph.stream = MethodType(_stream_with(loop), graph)  # type: ignore[method-assign]
+    graph.astream = MethodType(_astream_with(async_loop), graph)  # type: ignore[method-assign]
     return graph
+
+
+@cache
+def _stream_with(loop: type[SyncPregelLoop]) -> FunctionType:
+    return _with(Pregel.stream, SyncPregelLoop=loop)
+
+
+@cache
+def _astream_with(loop: type[AsyncPregelLoop]) -> FunctionType:
+    return _with(Pregel.astream, AsyncPregelLoop=loop)
 
 
 def _with(function: Any, **names: type) -> FunctionType:
@@ -94,7 +110,3 @@ def _with(function: Any, **names: type) -> FunctionType:
     )
     rebound.__kwdefaults__ = function.__kwdefaults__
     return rebound
-
-
-_stream = _with(Pregel.stream, SyncPregelLoop=RecordedLoop)
-_astream = _with(Pregel.astream, AsyncPregelLoop=AsyncRecordedLoop)

@@ -1,0 +1,350 @@
+"""Going through a past execution again, from its record: to prove it, or to ask what would have been."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from html import escape
+from tempfile import TemporaryDirectory
+from time import perf_counter_ns
+from typing import Any, Literal
+
+from langchain_core.runnables import RunnableConfig
+
+from wtb.domain.execution import Failed
+from wtb.domain.identifiers import CheckpointId, ExecutionId
+from wtb.infra.langgraph.record import DamagedRecord, Record, Values, channels_of, load_record
+from wtb.infra.langgraph.replay_loop import ReplaySaver
+from wtb.infra.langgraph.replaying import (
+    PLACE,
+    ROOT,
+    Diverged,
+    Divergence,
+    Halted,
+    Place,
+    RecordedFailure,
+    ReplayedStep,
+    Replaying,
+    SegmentEnd,
+    StepChange,
+)
+from wtb.infra.langgraph.serving_shell import ServingShells
+from wtb.infra.langgraph.variants import Variants
+from wtb.sdk.beginnings import FindGraph
+from wtb.sdk.platform import Platform
+from wtb.sdk.results import RunError, Status
+from wtb.sdk.running import in_a_loop
+from wtb.infra.langgraph.graphs import RunnableGraph, is_users
+
+__all__ = ["Divergence", "ReplayReport", "ReplayedStep", "StepChange", "areplay", "replay"]
+
+FURTHER_STEPS = 10_000
+"""How many supersteps a what-if may go on for beyond the record's number."""
+
+
+Ending = Status | Literal["diverged", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """What a replay found."""
+
+    execution_id: ExecutionId
+    workflow: str
+    identical: bool
+    """Whether everything came out as recorded."""
+    status: Ending
+    """As which it ended; ``stopped`` at a node that would have to run, or at the checkpoint asked for."""
+    steps: int
+    """Nodes' work that was served from the record."""
+    supersteps: int
+    """Those of all graphs, nested ones too."""
+    nodes_called: int
+    routers_called: int
+    state: dict[str, Any]
+    """The outermost graph's state as far as the replay got."""
+    first_divergence: Divergence | None = None
+    served: tuple[ReplayedStep, ...] = field(default=(), repr=False)
+    ran: tuple[ReplayedStep, ...] = ()
+    """Nodes that were run, in a what-if."""
+    stopped_at: ReplayedStep | None = None
+    """The first node that would have to run, and may not without ``live=True``."""
+    changes: tuple[StepChange, ...] = ()
+    """What nodes that ran wrote otherwise than recorded."""
+    state_changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    """Channel → (as recorded, as it came out), of those that differ at the end."""
+    error: RunError | None = None
+    """The failure it ended with: the recorded one, or a live node's."""
+    duration: timedelta = timedelta()
+
+    def __repr__(self) -> str:
+        return f"ReplayReport({', '.join(self._told())})"
+
+    def _told(self) -> Iterator[str]:
+        yield "identical" if self.identical else "not identical"
+        yield self.status
+        yield f"{self.steps} steps served in {self.supersteps} supersteps"
+        yield f"{self.nodes_called} nodes and {self.routers_called} routers called"
+        if self.first_divergence:
+            yield f"first divergence: {self.first_divergence}"
+        if self.stopped_at:
+            yield f"stopped at {self.stopped_at.node!r}, step {self.stopped_at.step}"
+        for channel, (before, after) in self.state_changes.items():
+            yield f"{channel}: {before!r} → {after!r}"
+        if self.error:
+            yield str(self.error)
+        yield f"{self.duration.total_seconds():.3f} s"
+
+    def _repr_html_(self) -> str:
+        found = self.first_divergence
+        rows: list[tuple[str, object]] = [
+            ("execution", self.execution_id),
+            ("identical", "yes" if self.identical else "no"),
+            ("status", self.status),
+            ("steps served", self.steps),
+            ("supersteps", self.supersteps),
+            ("nodes called", self.nodes_called),
+            ("routers called", self.routers_called),
+            *([("first divergence", found)] if found else []),
+            *([("expected", repr(found.expected)), ("found", repr(found.found))] if found and found.channel else []),
+            *([("stopped at", f"{self.stopped_at.node}, step {self.stopped_at.step}")] if self.stopped_at else []),
+            *((f"{step.node}, step {step.step}: ran", _changed(self, step)) for step in self.ran),
+            *((f"{c}: recorded → now", f"{was!r} → {now!r}") for c, (was, now) in self.state_changes.items()),
+            *([("error", self.error)] if self.error else []),
+            ("duration", self.duration),
+        ]
+        cells = "".join(f"<tr><th>{escape(str(k))}</th><td>{escape(str(v))}</td></tr>" for k, v in rows)
+        return f"<table>{cells}</table>"
+
+
+def _changed(report: ReplayReport, step: ReplayedStep) -> str:
+    change = next((each for each in report.changes if (each.node, each.step) == (step.node, step.step)), None)
+    if change is None:
+        return "as recorded"
+    return "; ".join(f"{c}: {was!r} → {now!r}" for c, (was, now) in change.writes.items()) or "ended otherwise"
+
+
+@dataclass(slots=True)
+class _Replay:
+    """A replay from its beginning to its report."""
+
+    graph: RunnableGraph
+    record: Record
+    replaying: Replaying
+    serving: Any
+    at: CheckpointId | None
+    began_ns: int
+    ended: bool = False
+    error: RunError | None = None
+
+    def config(self, place: Place, folder: str) -> RunnableConfig:
+        root = self.record.segments.get(ROOT, [])
+        return {
+            "configurable": {"thread_id": self.record.execution, PLACE: place, "output_dir": folder},
+            "recursion_limit": sum(map(len, root)) + FURTHER_STEPS,
+        }
+
+    def input(self, place: Place) -> Any:
+        return None if place.start is not None else self.record.values[self.record.started.input]
+
+    def options(self) -> dict[str, Any]:
+        return {"stream_mode": [], "output_keys": self.serving.output_channels, "durability": "exit"}
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Turns how a run ended into what the report says of it."""
+        try:
+            yield
+            self.ended = True
+        except SegmentEnd:
+            return
+        except (Diverged, Halted):
+            pass
+        except DamagedRecord as damage:
+            self.replaying.divergences.append(_damage(self.record, damage))
+        except RecordedFailure as failure:
+            self.error = RunError(failure.type, str(failure), self._failed_node())
+        except Exception as error:  # noqa: BLE001 - whatever a live node raises is the outcome, as in a run
+            self.error = RunError(type(error).__name__, str(error), self._failed_node(), error)
+        self.ended = True
+
+    def _failed_node(self) -> str | None:
+        at = self.replaying.failed_at
+        return None if at is None else at.node
+
+
+def replay(
+    platform: Platform,
+    execution: ExecutionId,
+    find_graph: FindGraph,
+    variants: Variants,
+    wanted: Mapping[str, str] | None,
+    *,
+    live: bool,
+    at: str | None,
+) -> ReplayReport:
+    """Go through an execution from its record; ``wanted``: the nodes to run instead, by path, and their variants.
+
+    Raises `ExecutionNotFound`, `CheckpointNotFound`, `WorkflowNotFound`,
+    `NodeNotFound` or `VariantNotFound`.
+    """
+    begun = _begin(platform, execution, find_graph, variants, wanted, live=live, at=at)
+    if isinstance(begun, ReplayReport):
+        return begun
+    if wanted is not None and begun.graph.runs_on_a_loop(wanted):
+        return in_a_loop(lambda: _aplay(begun))
+    with TemporaryDirectory() as folder:
+        for place in begun.replaying.places():
+            with begun.watched():
+                for _ in begun.serving.stream(begun.input(place), begun.config(place, folder), **begun.options()):
+                    pass
+            if begun.ended:
+                break
+    return _report(begun)
+
+
+async def areplay(
+    platform: Platform,
+    execution: ExecutionId,
+    find_graph: FindGraph,
+    variants: Variants,
+    wanted: Mapping[str, str] | None,
+    *,
+    live: bool,
+    at: str | None,
+) -> ReplayReport:
+    """`replay` on the running event loop."""
+    begun = _begin(platform, execution, find_graph, variants, wanted, live=live, at=at)
+    return begun if isinstance(begun, ReplayReport) else await _aplay(begun)
+
+
+async def _aplay(begun: _Replay) -> ReplayReport:
+    with TemporaryDirectory() as folder:
+        for place in begun.replaying.places():
+            with begun.watched():
+                config = begun.config(place, folder)
+                async for _ in begun.serving.astream(begun.input(place), config, **begun.options()):
+                    pass
+            if begun.ended:
+                break
+    return _report(begun)
+
+
+def _begin(
+    platform: Platform,
+    execution: ExecutionId,
+    find_graph: FindGraph,
+    variants: Variants,
+    wanted: Mapping[str, str] | None,
+    *,
+    live: bool,
+    at: str | None,
+) -> _Replay | ReplayReport:
+    """All that a replay needs; its report at once when the record is damaged."""
+    began = perf_counter_ns()
+    checkpoint = None if at is None else CheckpointId(at)
+    try:
+        record = load_record(platform.store, execution, checkpoint)
+    except DamagedRecord as damage:
+        return _unreadable(execution, "", Divergence("record", str(damage), damage.step, damage.node), began)
+    graph = find_graph(record.started.workflow)
+    graph.check_variants(wanted or {})
+    serde = graph.saver.serde
+    record.values = Values(platform.store, serde)
+    try:
+        record.values.read(record.digests())
+    except DamagedRecord as damage:
+        return _unreadable(execution, record.started.workflow, _damage(record, damage), began)
+    replaying = Replaying(record, serde, wanted=wanted, live=live, at=checkpoint)
+    saver = ReplaySaver(replaying, platform.saver.history, serde)
+    serving = ServingShells(replaying, variants).on(graph.source, saver)
+    return _Replay(graph, record, replaying, serving, checkpoint, began)
+
+
+def _damage(record: Record, damage: DamagedRecord) -> Divergence:
+    """A damaged value as a divergence: where it was written, or held."""
+    number, node, channel = record.writer(damage.digest)
+    return Divergence("record", str(damage), number, node, channel, expected=damage.digest)
+
+
+def _unreadable(execution: ExecutionId, workflow: str, divergence: Divergence, began_ns: int) -> ReplayReport:
+    return ReplayReport(
+        execution_id=execution,
+        workflow=workflow,
+        identical=False,
+        status="diverged",
+        steps=0,
+        supersteps=0,
+        nodes_called=0,
+        routers_called=0,
+        state={},
+        first_divergence=divergence,
+        duration=_since(began_ns),
+    )
+
+
+def _report(begun: _Replay) -> ReplayReport:
+    replaying, record = begun.replaying, begun.record
+    divergence = replaying.first_divergence
+    state_changes = _state_changes(replaying)
+    error = begun.error
+    if error is None and divergence is None and replaying.verifies and isinstance(record.state, Failed):
+        error = RunError(record.state.error.type, record.state.error.message, None)
+    status: Ending = "completed"
+    if divergence is not None:
+        status = "diverged"
+    elif replaying.stopped_at is not None or (begun.at is not None and not begun.ended):
+        status = "stopped"
+    elif replaying.verifies or not replaying.changes:
+        status = record.status
+    elif begun.error is not None:
+        status = "failed"
+    elif replaying.paused:
+        status = "paused"
+    root = replaying.root
+    held = {} if root is None else {c: value for c, value in root.held.items() if is_users(c)}
+    initial = {c: v for c, v in begun.graph.initial_values("").items() if is_users(c) and c not in held}
+    return ReplayReport(
+        execution_id=record.execution,
+        workflow=record.started.workflow,
+        identical=divergence is None
+        and replaying.stopped_at is None
+        and not replaying.changes
+        and not state_changes
+        and (begun.error is None or not replaying.verifies or isinstance(record.state, Failed)),
+        status=status,
+        steps=len(replaying.served),
+        supersteps=len(replaying.supersteps),
+        nodes_called=len(replaying.ran),
+        routers_called=len(replaying.routers),
+        state={**initial, **held},
+        first_divergence=divergence,
+        served=tuple(replaying.served),
+        ran=tuple(replaying.ran),
+        stopped_at=replaying.stopped_at,
+        changes=tuple(replaying.changes),
+        state_changes=state_changes,
+        error=error,
+        duration=_since(begun.began_ns),
+    )
+
+
+def _state_changes(replaying: Replaying) -> dict[str, tuple[Any, Any]]:
+    """What a what-if's state differs in from the recorded one: at the step where it stopped, or at the end."""
+    place = replaying.root
+    if place is None or replaying.verifies or not place.segment:
+        return {}
+    recorded = place.recorded if replaying.stopped_at is not None else None
+    then = channels_of(recorded or place.segment[-1])
+    return {
+        channel: (
+            replaying.record.values[then[channel]] if channel in then else None,
+            place.held.get(channel),
+        )
+        for channel in sorted({*then, *place.digests})
+        if is_users(channel) and then.get(channel) != place.digests.get(channel)
+    }
+
+
+def _since(began_ns: int) -> timedelta:
+    return timedelta(microseconds=(perf_counter_ns() - began_ns) // 1000)
