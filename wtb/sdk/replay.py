@@ -255,7 +255,7 @@ def _begin(
         record.values.read(record.digests())
     except DamagedRecord as damage:
         return _unreadable(execution, record.started.workflow, _damage(record, damage), began)
-    replaying = Replaying(record, serde, wanted=wanted, live=live, at=checkpoint)
+    replaying = Replaying(record, serde, wanted=wanted, live=live, at=checkpoint, version=graph.version)
     saver = ReplaySaver(replaying, platform.saver.history, serde)
     serving = ServingShells(replaying, variants).on(graph.source, saver)
     return _Replay(graph, record, replaying, serving, checkpoint, began)
@@ -286,7 +286,7 @@ def _unreadable(execution: ExecutionId, workflow: str, divergence: Divergence, b
 def _report(begun: _Replay) -> ReplayReport:
     replaying, record = begun.replaying, begun.record
     divergence = replaying.first_divergence
-    state_changes = _state_changes(replaying)
+    state_changes = _state_changes(replaying, ended=begun.error is None and replaying.stopped_at is None)
     error = begun.error
     if error is None and divergence is None and replaying.verifies and isinstance(record.state, Failed):
         error = RunError(record.state.error.type, record.state.error.message, None)
@@ -329,13 +329,12 @@ def _report(begun: _Replay) -> ReplayReport:
     )
 
 
-def _state_changes(replaying: Replaying) -> dict[str, tuple[Any, Any]]:
-    """What a what-if's state differs in from the recorded one: at the step where it stopped, or at the end."""
+def _state_changes(replaying: Replaying, *, ended: bool) -> dict[str, tuple[Any, Any]]:
+    """What a what-if's state differs in from the recorded one: at the end, or at the step where it broke off."""
     place = replaying.root
     if place is None or replaying.verifies or not place.segment:
         return {}
-    recorded = place.recorded if replaying.stopped_at is not None else None
-    then = channels_of(recorded or place.segment[-1])
+    then = channels_of((None if ended else place.recorded) or place.segment[-1])
     return {
         channel: (
             replaying.record.values[then[channel]] if channel in then else None,

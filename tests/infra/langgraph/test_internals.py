@@ -81,7 +81,9 @@ def test_private_parts_of_langgraph_are_imported_in_one_place() -> None:
 def test_the_one_place_imports_these_private_parts() -> None:
     assert sorted(private_imports(THE_ONE_PLACE)) == [
         "langgraph._internal._constants.CONF",
+        "langgraph._internal._constants.CONFIG_KEY_RESUMING",
         "langgraph._internal._constants.CONFIG_KEY_RUNTIME",
+        "langgraph._internal._constants.CONFIG_KEY_SCRATCHPAD",
         "langgraph._internal._constants.CONFIG_KEY_SEND",
         "langgraph._internal._constants.ERROR",
         "langgraph._internal._constants.ERROR_SOURCE_NODE",
@@ -94,13 +96,20 @@ def test_the_one_place_imports_these_private_parts() -> None:
         "langgraph._internal._runnable.RunnableSeq",
         "langgraph._internal._runnable.coerce_to_runnable",
         "langgraph._internal._serde.build_serde_allowlist",
+        "langgraph._internal._typing.MISSING",
+        "langgraph.checkpoint.serde.types._DeltaSnapshot",
         "langgraph.graph._branch.BranchSpec",
+        "langgraph.pregel._algo.sanitize_untracked_values_in_send",
         "langgraph.pregel._algo.task_path_str",
         "langgraph.pregel._loop.AsyncPregelLoop",
         "langgraph.pregel._loop.SyncPregelLoop",
         "langgraph.pregel._messages.ensure_message_ids",
         "langgraph.pregel._read.PregelNode",
+        "langgraph.pregel._retry._should_retry_on",
         "langgraph.pregel._write.ChannelWrite",
+        "langgraph.pregel._write.ChannelWriteEntry",
+        "langgraph.pregel._write.ChannelWriteTupleEntry",
+        "langgraph.pregel._write.PASSTHROUGH",
     ]
 
 

@@ -34,7 +34,7 @@ from langgraph.pregel._loop import AsyncPregelLoop, SyncPregelLoop
 from langgraph.pregel._messages import ensure_message_ids
 from langgraph.pregel._read import PregelNode
 from langgraph.pregel._retry import _should_retry_on as should_retry_on
-from langgraph.pregel._write import ChannelWrite
+from langgraph.pregel._write import PASSTHROUGH, ChannelWrite, ChannelWriteEntry, ChannelWriteTupleEntry
 
 __all__ = [
     "CONF",
@@ -64,7 +64,9 @@ __all__ = [
     "SyncPregelLoop",
     "allowlist",
     "as_runnable",
+    "edges_of",
     "ensure_message_ids",
+    "is_edge",
     "routers_of",
     "sanitize_untracked_values_in_send",
     "should_retry_on",
@@ -89,10 +91,33 @@ def subgraph_of(node: PregelNode) -> Pregel[Any, Any, Any, Any] | None:
     return node.bound if isinstance(node.bound, Pregel) else None
 
 
-def routers_of(node: PregelNode) -> int:
-    """How many functions decide where to go from a node."""
+def routers_of(node: PregelNode) -> list[BranchSpec]:
+    """The functions that decide where to go from a node."""
     functions = [getattr(writer, "func", None) or getattr(writer, "afunc", None) for writer in node.writers]
-    return sum(isinstance(getattr(function, "__self__", None), BranchSpec) for function in functions)
+    owners = [getattr(function, "__self__", None) for function in functions]
+    return [owner for owner in owners if isinstance(owner, BranchSpec)]
+
+
+def is_edge(channel: str) -> bool:
+    """Whether a channel only says which node is next."""
+    return channel.startswith(("branch:to:", "join:"))
+
+
+def edges_of(node: PregelNode) -> tuple[set[str], set[str] | None]:
+    """The channels by which a node always leads on, and those by which it may; any, when None."""
+    always: set[str] = set()
+    possible: set[str] = set()
+    for writer in node.writers:
+        for entry in writer.writes if isinstance(writer, ChannelWrite) else ():
+            if isinstance(entry, ChannelWriteEntry) and entry.value is not PASSTHROUGH and is_edge(entry.channel):
+                always.add(entry.channel)
+            elif isinstance(entry, ChannelWriteTupleEntry):
+                possible.update(channel for channel, *_ in entry.static or ())
+    for router in routers_of(node):
+        if router.ends is None:
+            return always, None
+        possible.update(f"branch:to:{end}" for end in router.ends.values())
+    return always, possible
 
 
 def walk(graph: Pregel[Any, Any, Any, Any], path: str = "") -> Iterator[tuple[str, PregelNode]]:

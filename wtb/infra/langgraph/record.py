@@ -76,6 +76,8 @@ class RecordedStep:
     task: TaskId | None = None
     variant: str | None = None
     started: bool = False
+    given: bool = False
+    """Whether somebody said what it wrote, because it was passed by."""
     end: End = "unfinished"
     writes: tuple[Write, ...] = ()
     error: Failure | None = None
@@ -272,7 +274,7 @@ def load_record(store: EventStore, execution: ExecutionId, at: CheckpointId | No
                     for step in steps[fact.namespace, fact.checkpoint].values():
                         path = step.path if step.node == name and step.end != "completed" else path
                     step = _step(steps, fact.namespace, fact.checkpoint, path, name)
-                    step.end, step.writes = "completed", fact.writes
+                    step.end, step.writes, step.given = "completed", fact.writes, True
             case _:
                 pass
     if started is None:

@@ -25,6 +25,7 @@ from wtb.infra.langgraph.internals import (
     DeltaChannel,
     DeltaSnapshot,
     Writes,
+    is_edge,
     sanitize_untracked_values_in_send,
     task_path_str,
 )
@@ -129,6 +130,8 @@ class Place:
     deltas: set[str] = field(default_factory=set)
     """Delta channels that something else was written to; no checkpoint tells what they hold."""
     steps: Mapping[str, RecordedStep] = field(default_factory=dict)
+    found: list[Divergence] = field(default_factory=list)
+    """What shows once the superstep under way is over."""
     deviated: bool = False
     """Whether a node of the graph did something else than recorded."""
     output: Any = None
@@ -178,14 +181,20 @@ class Replaying:
         wanted: Mapping[str, str] | None,
         live: bool,
         at: CheckpointId | None = None,
+        version: str = "",
     ) -> None:
-        """``wanted``: node path → variant to run instead of the record; None to verify the record."""
+        """``wanted``: node path → variant to run instead of the record; None to verify the record.
+
+        ``version`` is today's graph's.
+        """
         self.record = record
         self.serde = serde
         self.wanted = wanted or {}
         self.verifies = wanted is None
         self._live = live
         self._at = at
+        # The same graph has the same edges: then they needn't be compared.
+        self._compares_edges = self.verifies and version != record.started.graph
         self._namer = ValueNamer()
         self.served: list[ReplayedStep] = []
         self.ran: list[ReplayedStep] = []
@@ -273,6 +282,8 @@ class Replaying:
         if loop.checkpoint_metadata["source"] == "loop":
             self.supersteps.append(loop.step - 1)
         if recorded is None:
+            if place.found:
+                self.diverge(place.found[0])
             if self.verifies:
                 raise Halted
             return
@@ -280,10 +291,12 @@ class Replaying:
         expected = channels_of(recorded)
         if expected == place.digests and not place.deltas:
             place.differs.clear()
-            return
-        place.differs = {*self._differences(place, loop, expected)} | place.deltas
-        if self.verifies and place.differs:
+        else:
+            place.differs = {*self._differences(place, loop, expected)} | place.deltas
+        if self.verifies and any(not is_edge(channel) for channel in place.differs):
             self._channel_diverged(place, loop, recorded, expected)
+        if place.found:
+            self.diverge(min(place.found, key=lambda each: each.node or ""))
 
     def prepared(self, place: Place, loop: Any) -> None:
         """Tasks are about to be started. Raises `Diverged`."""
@@ -347,7 +360,7 @@ class Replaying:
 
     def _name(self, place: Place, channel: str, loop: Any) -> None:
         known = loop.channels.get(channel)
-        value = MISSING if known is None or isinstance(known, DeltaChannel) else known.checkpoint()
+        value: Any = MISSING if known is None or isinstance(known, DeltaChannel) else known.checkpoint()
         if value is MISSING:
             place.digests.pop(channel, None)
             place.held.pop(channel, None)
@@ -384,9 +397,9 @@ class Replaying:
     def _channel_diverged(
         self, place: Place, loop: Any, recorded: CheckpointSaved, expected: Mapping[str, Digest]
     ) -> None:
-        channel = min(place.differs)
-        tasks: Any = list(getattr(loop, "tasks", {}).values())
-        node = next((task.name for task in tasks if any(c == channel for c, _ in task.writes)), None)
+        channel = min(channel for channel in place.differs if not is_edge(channel))
+        tasks: dict[str, Any] = getattr(loop, "tasks", None) or {}
+        node = next((task.name for task in tasks.values() if any(c == channel for c, _ in task.writes)), None)
         then = self.record.values[expected[channel]] if channel in expected else None
         now = place.held.get(channel)
         what = f"at step {recorded.step}{_within(place)}: channel {channel!r} "
@@ -452,8 +465,8 @@ class Replaying:
                 self.stopped_at = call.step
             raise Halted
 
-    def serve(self, call: Call, config: RunnableConfig) -> None:
-        """Have a node end as it did in the record, without running it."""
+    def serve(self, call: Call, config: RunnableConfig, edges: tuple[set[str], set[str] | None]) -> None:
+        """Have a node end as it did in the record, without running it; ``edges`` are today's, as `edges_of` says."""
         recorded = call.recorded
         if recorded is None or recorded.end == "unfinished":
             raise Halted
@@ -463,6 +476,8 @@ class Replaying:
         match recorded.end:
             case "completed":
                 values = self.record.values
+                if self._compares_edges and not recorded.given:
+                    self._compare_edges(call, recorded, *edges)
                 config[CONF][CONFIG_KEY_SEND]([(write.channel, values[write.value]) for write in recorded.writes])
             case "failed":
                 assert recorded.error is not None
@@ -473,6 +488,31 @@ class Replaying:
                 raise GraphInterrupt(() if asked is None else tuple(self.record.values[asked]))
             case "departed":
                 raise Departed
+
+    def _compare_edges(self, call: Call, recorded: RecordedStep, always: set[str], possible: set[str] | None) -> None:
+        """Whether today's edges from a node lead where the record has it lead; routers aren't asked."""
+        then = {write.channel for write in recorded.writes if is_edge(write.channel)}
+        more = sorted(always - then)
+        less = [] if possible is None else sorted(then - always - possible)
+        if more or less:
+            told = [
+                f"today's graph leads from {call.node!r} to {_target(channel)!r}, the record doesn't"
+                for channel in more
+            ]
+            told += [
+                f"the record leads from {call.node!r} to {_target(channel)!r}, today's graph doesn't"
+                for channel in less
+            ]
+            call.place.found.append(
+                Divergence(
+                    "graph",
+                    f"at step {call.number + 1}{_within(call.place)}: {'; '.join(told)}",
+                    call.number + 1,
+                    call.place.path + _target((more or less)[0]),
+                    expected=sorted(map(_target, then)),
+                    found=sorted(map(_target, {*always, *(then - {*less})})),
+                )
+            )
 
     def answer(self, call: Call, config: RunnableConfig) -> None:
         """Give a node that runs the answers it was given when it was recorded."""
@@ -538,6 +578,11 @@ def _by_channel(writes: Sequence[Write]) -> dict[str, list[Digest]]:
 
 def _one_or_all(values: list[Any]) -> Any:
     return (values[0] if values else None) if len(values) < 2 else values
+
+
+def _target(channel: str) -> str:
+    """The node that an edge's channel leads to."""
+    return channel.rpartition(":")[2]
 
 
 def _within(place: Place) -> str:

@@ -19,6 +19,7 @@ from wtb.infra.langgraph.internals import (
     START,
     Pregel,
     PregelNode,
+    edges_of,
     ensure_message_ids,
     routers_of,
     should_retry_on,
@@ -99,6 +100,7 @@ class ServingShell(Runnable[Any, Any]):
         self._node = node
         self._attributes = attributes
         self._channels = channels
+        self._edges = edges_of(node)
         self._graphs: dict[str, Graph | None] = {}
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -122,7 +124,7 @@ class ServingShell(Runnable[Any, Any]):
                     self._executable(WRITERS).invoke(place.output, config)
                     self._replaying.note_outcome(call, config[CONF][CONFIG_KEY_SEND].__self__, None, self._channels)
                     return None
-        self._replaying.serve(call, config)
+        self._replaying.serve(call, config, self._edges)
         return None
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -146,7 +148,7 @@ class ServingShell(Runnable[Any, Any]):
                     await self._executable(WRITERS).ainvoke(place.output, config)
                     self._replaying.note_outcome(call, config[CONF][CONFIG_KEY_SEND].__self__, None, self._channels)
                     return None
-        self._replaying.serve(call, config)
+        self._replaying.serve(call, config, self._edges)
         return None
 
     # --- what is to be done --------------------------------------------------------------------------
@@ -196,7 +198,7 @@ class ServingShell(Runnable[Any, Any]):
         unrecorded = call.recorded is None or call.recorded.end == "unfinished"
         if self._replaying.verifies or not (place.deviated or unrecorded or not same):
             return False
-        self._replaying.routers.extend([self._path] * routers_of(self._node))
+        self._replaying.routers.extend([self._path] * len(routers_of(self._node)))
         return True
 
     # --- running -----------------------------------------------------------------------------------------
@@ -240,7 +242,7 @@ class ServingShell(Runnable[Any, Any]):
         return executable
 
     def _ran(self, call: Call, config: RunnableConfig, error: BaseException | None) -> None:
-        routers = 0 if error is not None else routers_of(self._node)
+        routers = 0 if error is not None else len(routers_of(self._node))
         if self.name == START:
             self._replaying.routers.extend([self._path] * routers)
             self._replaying.note_outcome(call, _queue(config), error, self._channels)
