@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableConfig
 
 from wtb.domain.execution import Failed
 from wtb.domain.identifiers import CheckpointId, ExecutionId
+from wtb.infra.langgraph.graphs import RunnableGraph, is_users
 from wtb.infra.langgraph.record import DamagedRecord, Record, Values, channels_of, load_record
 from wtb.infra.langgraph.replay_loop import ReplaySaver
 from wtb.infra.langgraph.replaying import (
@@ -34,7 +35,6 @@ from wtb.sdk.beginnings import FindGraph
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import RunError, Status
 from wtb.sdk.running import in_a_loop
-from wtb.infra.langgraph.graphs import RunnableGraph, is_users
 
 __all__ = ["Divergence", "ReplayReport", "ReplayedStep", "StepChange", "areplay", "replay"]
 

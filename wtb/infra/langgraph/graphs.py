@@ -50,11 +50,6 @@ class RunnableGraph:
         self._graphs = {"": graph} | {path: each for path, each in nested if each is not None}
         self._initial = {path: _initial(each) for path, each in self._graphs.items()}
 
-    @property
-    def source(self) -> Graph:
-        """The graph as it was given."""
-        return self._source
-
     def runs_on_a_loop(self, variants: Mapping[str, str]) -> bool:
         """Whether the graph, with these variants in it, can only be run on an event loop."""
         return self._async_only or any(

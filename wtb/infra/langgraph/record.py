@@ -24,7 +24,6 @@ from wtb.domain.execution import (
     NodeFact,
     NodeFailed,
     NodeInterrupted,
-    NodeSkipped,
     NodeStarted,
     State,
     Status,
@@ -51,6 +50,11 @@ from wtb.infra.langgraph.internals import CONTROL_WRITES, INTERRUPT, RESUME
 
 End = Literal["unfinished", "completed", "failed", "interrupted", "departed"]
 
+PUSHED = "~__pregel_push, "
+"""How the path of a task begins that a `Send` asked for."""
+ERROR_HANDLER = "node_error_handler"
+"""What the path of a task has in it that deals with another one's failure."""
+
 _LIFECYCLE = get_args(LifecycleFact)
 
 
@@ -70,17 +74,20 @@ class RecordedStep:
     """What one node did at one checkpoint, after all its tries."""
 
     node: str
+    """Its name; empty when only its writes are known."""
     namespace: Namespace
     checkpoint: CheckpointId
     path: str
     task: TaskId | None = None
     variant: str | None = None
-    started: bool = False
-    given: bool = False
-    """Whether somebody said what it wrote, because it was passed by."""
     end: End = "unfinished"
     writes: tuple[Write, ...] = ()
     error: Failure | None = None
+
+    @property
+    def is_task(self) -> bool:
+        """Whether the graph starts it: handlers of errors are started by failures, functional tasks by code."""
+        return ERROR_HANDLER not in self.path and not self.path.endswith(", True")
 
     def answers(self) -> Digest | None:
         """The answers the node was given, when it asked."""
@@ -241,8 +248,7 @@ def load_record(store: EventStore, execution: ExecutionId, at: CheckpointId | No
         match fact:
             case NodeStarted():
                 step = _step(steps, fact.namespace, fact.checkpoint, fact.path, fact.node)
-                step.task, step.variant, step.started = fact.task, fact.variant, True
-                step.end = "unfinished"
+                step.task, step.variant, step.end = fact.task, fact.variant, "unfinished"
             case NodeCompleted():
                 step = _step(steps, fact.namespace, fact.checkpoint, fact.path, fact.node)
                 step.end, step.writes = ("departed" if fact.left_graph else "completed"), fact.writes
@@ -254,10 +260,10 @@ def load_record(store: EventStore, execution: ExecutionId, at: CheckpointId | No
                     if step.task == fact.task:
                         step.end, step.error = "failed", fact.error
             case WritesSaved() if fact.path and any(write.channel not in CONTROL_WRITES for write in fact.writes):
-                # What a graph's entry wrote, or a Command to this graph from one nested in it.
-                node = fact.path.rpartition(", ")[2]
+                # What a graph's entry wrote, what a Command did that came from within, or what a branch began with.
+                node = "" if fact.path.startswith(PUSHED) else fact.path.rpartition(", ")[2]
                 step = _step(steps, fact.namespace, fact.checkpoint, fact.path, node)
-                step.end, step.writes = "completed", fact.writes
+                step.task, step.end, step.writes = fact.task, "completed", fact.writes
             case CheckpointSaved():
                 saved[fact.namespace][fact.checkpoint] = fact
                 newest[fact.namespace] = place
@@ -268,13 +274,6 @@ def load_record(store: EventStore, execution: ExecutionId, at: CheckpointId | No
                     started = fact
                 elif isinstance(fact, HeadMove):
                     heads[Namespace("")] = fact.head
-                elif isinstance(fact, NodeSkipped):
-                    name = fact.node.rpartition("/")[2]
-                    path = f"~__pregel_pull, {name}"
-                    for step in steps[fact.namespace, fact.checkpoint].values():
-                        path = step.path if step.node == name and step.end != "completed" else path
-                    step = _step(steps, fact.namespace, fact.checkpoint, path, name)
-                    step.end, step.writes, step.given = "completed", fact.writes, True
             case _:
                 pass
     if started is None:

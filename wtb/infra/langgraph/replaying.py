@@ -29,13 +29,12 @@ from wtb.infra.langgraph.internals import (
     sanitize_untracked_values_in_send,
     task_path_str,
 )
-from wtb.infra.langgraph.record import Record, RecordedStep, Segment, channels_of, is_given
+from wtb.infra.langgraph.node_shell import SKIPPED
+from wtb.infra.langgraph.record import ERROR_HANDLER, PUSHED, Record, RecordedStep, Segment, channels_of, is_given
 
 ROOT = Namespace("")
 PLACE = "__wtb_place"
 """Where a config has the place of the graph that runs under it."""
-ERROR_HANDLER = "node_error_handler"
-"""What the path of a task has in it that deals with another one's failure."""
 _MADE_UP = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 
 Kind = Literal["graph", "reducer", "input", "record"]
@@ -303,11 +302,7 @@ class Replaying:
         if not self.verifies or place.recorded is None:
             return
         today = {task_path_str(task.path): task.name for task in loop.tasks.values()}
-        recorded = {
-            path: step.node
-            for path, step in place.steps.items()
-            if (step.started or step.node == START) and ERROR_HANDLER not in path
-        }
+        recorded = {p: step.node or today.get(p, p) for p, step in place.steps.items() if step.is_task}
         if today == recorded:
             return
         more = sorted(node for path, node in today.items() if recorded.get(path) != node)
@@ -431,7 +426,7 @@ class Replaying:
     def has_same_input(self, call: Call, channels: str | list[str], argument: Any) -> bool:
         """Whether a node is asked what it was asked when it was recorded."""
         place, recorded = call.place, call.place.recorded
-        if call.path.startswith("~__pregel_push") and ERROR_HANDLER not in call.path:
+        if call.path.startswith(PUSHED) and ERROR_HANDLER not in call.path:
             if TASKS in place.differs and recorded is not None:
                 call.recorded = self._asked_alike(place, recorded, call, argument)
                 return call.recorded is not None
@@ -447,14 +442,10 @@ class Replaying:
         sends = self.record.values[channels_of(recorded)[TASKS]] if TASKS in channels_of(recorded) else []
         name = self.name(argument)
         steps = [call.recorded] if call.recorded is not None else []
-        steps += [step for step in place.steps.values() if step.path.startswith("~__pregel_push")]
+        steps += [step for step in place.steps.values() if step.path.startswith(PUSHED)]
         for step in steps:
-            number = int(step.path.split(", ")[1])
-            if (
-                step.node == call.node.rpartition("/")[2]
-                and number < len(sends)
-                and self.name(sends[number].arg) == name
-            ):
+            sent = sends[int(step.path.split(", ")[1])]
+            if sent.node == call.node.rpartition("/")[2] and self.name(sent.arg) == name:
                 return step
         return None
 
@@ -476,7 +467,7 @@ class Replaying:
         match recorded.end:
             case "completed":
                 values = self.record.values
-                if self._compares_edges and not recorded.given:
+                if self._compares_edges and recorded.variant != SKIPPED:
                     self._compare_edges(call, recorded, *edges)
                 config[CONF][CONFIG_KEY_SEND]([(write.channel, values[write.value]) for write in recorded.writes])
             case "failed":

@@ -25,6 +25,7 @@ from wtb.infra.langgraph.internals import (
     should_retry_on,
     subgraph_of,
 )
+from wtb.infra.langgraph.node_shell import SKIPPED
 from wtb.infra.langgraph.replay_loop import following_a_record
 from wtb.infra.langgraph.replaying import PLACE, Call, Departed, Place, RecordedFailure, Replaying, SegmentEnd
 from wtb.infra.langgraph.variants import DEFAULT, Variants
@@ -166,6 +167,8 @@ class ServingShell(Runnable[Any, Any]):
             if not any(path.startswith(within) for path in replaying.wanted):
                 return None
         variant = replaying.record.started.variants.get(self._path, DEFAULT)
+        if call.recorded is not None and call.recorded.variant == SKIPPED:
+            return None
         if variant not in self._graphs:
             found = self._implementation(variant)
             self._graphs[variant] = (
