@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import comparison, history, on_postgres, one_execution, rebuild, recording, travel
+from benchmarks import comparison, history, on_postgres, one_execution, rebuild, recording, replay, travel
 from benchmarks.measure import Figure, tell
 
 
@@ -26,6 +26,7 @@ def main() -> None:
         "many": lambda: [recording.many_at_once(rounds, 50, 20)],
         "length": lambda: history.length(rounds * 2),
         "travel": lambda: travel.branching(rounds * 10, 1_000 if chosen.quick else 100_000),
+        "replay": lambda: replay.replay(rounds * 2, steps, messages),
         "rebuild": lambda: [rebuild.rebuild(5_000 if chosen.quick else 200_000)],
         "comparison": lambda: comparison.comparison(rounds * 2, steps),
         "postgres": lambda: on_postgres.table(max(1, rounds // 2), steps, messages),

@@ -248,7 +248,8 @@ def _begin(
     except DamagedRecord as damage:
         return _unreadable(execution, "", Divergence("record", str(damage), damage.step, damage.node), began)
     graph = find_graph(record.started.workflow)
-    graph.check_variants(wanted or {})
+    # Where other nodes may run, what stood in for them then must be known too.
+    graph.check_variants({**(record.started.variants if live and wanted is not None else {}), **(wanted or {})})
     serde = graph.saver.serde
     record.values = Values(platform.store, serde)
     try:

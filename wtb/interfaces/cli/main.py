@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from wtb.interfaces.cli.options import AsOf, Config, Cursor, Db, ExecutionId, Graph, GraphName, Json, Limit, Status
+from wtb.interfaces.cli.options import (
+    AsOf,
+    Config,
+    Cursor,
+    Db,
+    ExecutionId,
+    Graph,
+    GraphName,
+    Json,
+    Limit,
+    Status,
+    Variants,
+)
 from wtb.interfaces.cli.refusals import Commands
 from wtb.interfaces.cli.travel_commands import travel
 
@@ -116,6 +128,28 @@ def recover(
     from wtb.interfaces.cli.shared import Shared
 
     raise typer.Exit(running.recover(Shared(db, config, json), execution_id, graph, workflow))
+
+
+@app.command()
+def replay(
+    execution_id: ExecutionId,
+    variant: Variants = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Let nodes run that are asked what they weren't asked then.")
+    ] = False,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="CHECKPOINT", help="Where to end; else where it stands.")
+    ] = None,
+    graph: Graph = None,
+    db: Db = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Go through a past execution from its record, with today's graph; or ask what a variant would have done."""
+    from wtb.interfaces.cli import replaying
+    from wtb.interfaces.cli.shared import Shared
+
+    raise typer.Exit(replaying.replay(Shared(db, config, json), execution_id, variant or [], live, at, graph))
 
 
 @app.command("list")
