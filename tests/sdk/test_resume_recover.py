@@ -621,3 +621,30 @@ def drive_recovery(bench: TestBench, execution: str) -> RunResult:
     run = beginnings.recover(bench.platform, ExecutionId(execution), request)
     assert run is not None
     return drive(run)
+
+
+def test_a_failures_handler_that_has_ended_is_neither_run_again_nor_applied_twice_on_resume(
+    quick_bench: TestBench,
+) -> None:
+    handled: list[str] = []
+
+    def fails(state: Notes) -> Notes:
+        raise ConnectionError("no answer")
+
+    def handles(state: Notes) -> Notes:
+        handled.append("handled")
+        return {"notes": ["handled"]}
+
+    builder: Any = StateGraph(Notes)
+    builder.add_node("fails", fails, error_handler=handles)
+    builder.add_node("asks", asks("?"))
+    builder.add_edge(START, "fails")
+    builder.add_edge(START, "asks")
+    result = quick_bench.run(builder.compile(), {"query": "q"})
+    assert (result.status, handled) == ("paused", ["handled"])
+
+    result = quick_bench.resume(result.execution_id, "yes")
+
+    assert handled == ["handled"]
+    assert sorted(result.state["notes"]) == ["handled", "yes"]
+    assert quick_bench.replay(result.execution_id).identical

@@ -85,6 +85,7 @@ def test_the_one_place_imports_these_private_parts() -> None:
         "langgraph._internal._constants.CONFIG_KEY_RUNTIME",
         "langgraph._internal._constants.CONFIG_KEY_SCRATCHPAD",
         "langgraph._internal._constants.CONFIG_KEY_SEND",
+        "langgraph._internal._constants.CONFIG_KEY_TASK_ID",
         "langgraph._internal._constants.ERROR",
         "langgraph._internal._constants.ERROR_SOURCE_NODE",
         "langgraph._internal._constants.INTERRUPT",

@@ -29,6 +29,7 @@ class _SavingInPlace:
 
     checkpointer: Any
     config: Any
+    tasks: dict[str, Any]
     _elsewhere: Submit
     _submit: Submit
 
@@ -46,6 +47,14 @@ class _SavingInPlace:
 
     def _save_here(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
         raise NotImplementedError
+
+    def _resume_error_handlers_if_applicable(self) -> None:
+        # LangGraph makes a handler's task anew, and would run it again though it has ended.
+        before = {*self.tasks}
+        super()._resume_error_handlers_if_applicable()  # type: ignore[misc]
+        handlers = {id: task for id, task in self.tasks.items() if id not in before}
+        if handlers:
+            self._reapply_writes_to_succeeded_nodes(handlers)  # type: ignore[attr-defined]
 
 
 class RecordedLoop(_SavingInPlace, SyncPregelLoop):

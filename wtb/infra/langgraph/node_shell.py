@@ -19,6 +19,7 @@ from wtb.infra.langgraph.internals import (
     CONF,
     CONFIG_KEY_RUNTIME,
     CONFIG_KEY_SEND,
+    CONFIG_KEY_TASK_ID,
     INTERRUPT,
     NO_WRITES,
     RESUME,
@@ -195,7 +196,8 @@ class Shell(RunnableSeq):
         checkpoint = CheckpointId(info.checkpoint_id)
         attempt = Attempt(
             node=metadata["langgraph_node"],
-            task=TaskId(info.task_id),
+            # Not the runtime's: for a handler of errors that is still the failed task's.
+            task=TaskId(config[CONF][CONFIG_KEY_TASK_ID]),
             namespace=Namespace(info.checkpoint_ns.rpartition("|")[0]),
             checkpoint=checkpoint,
             step=metadata["langgraph_step"],
