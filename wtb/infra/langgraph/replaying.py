@@ -230,6 +230,8 @@ class Replaying:
         segments: Sequence[Segment] = self.record.segments[namespace]
         before: CheckpointSaved | None = None
         if ":" not in namespace:
+            if sum(other.node == step.node for other in call.place.steps.values()) > 1:
+                return  # several calls at once wrote to one memory: which is whose can't be told
             before, segments = _of_this_call(segments, step)
         for segment in segments:
             left = any(each.end == "departed" for each in self.record.at(namespace, segment[-1].checkpoint).values())
@@ -249,7 +251,7 @@ class Replaying:
             before = None
 
     def _begun(self, place: Place) -> Place:
-        if place.segment and is_given(place.segment[0]):
+        if place.segment and (is_given(place.segment[0]) or place.start is place.segment[0]):
             place.start = place.segment[0]
             self._stand(place, 0)
         if place.start is not None:
@@ -549,13 +551,16 @@ class Replaying:
 
 
 def _of_this_call(segments: Sequence[Segment], step: RecordedStep) -> tuple[CheckpointSaved | None, Sequence[Segment]]:
-    """One call's part of what a graph with a memory of its own has saved, and the checkpoint before it."""
+    """One call's part of what a graph with a memory of its own has saved, and the checkpoint it began with."""
     whole = [checkpoint for segment in segments for checkpoint in segment]
     mine = [each for each in whole if each.metadata.get("parents", {}).get(step.namespace) == step.checkpoint]
     if not mine:
         return None, []
     first = whole.index(mine[0])
-    return (whole[first - 1] if first else None), [mine]
+    before = whole[first - 1] if first else None
+    if before is not None and mine[0].source != "input":
+        mine = [before, *mine]  # it went on where it had stopped
+    return before, [mine]
 
 
 def _by_channel(writes: Sequence[Write]) -> dict[str, list[Digest]]:
