@@ -155,6 +155,13 @@ def test_variants_that_were_chosen_then_are_part_of_the_record(quick_bench: Test
     assert [step.node for step in report.served] == ["one", "two/within", "two"]
 
 
+def test_the_graph_a_replay_is_made_with_doesnt_become_the_workflows(quick_bench: TestBench, witness: Witness) -> None:
+    execution = went(quick_bench, straight(witness, one=None, two=None))
+
+    assert not quick_bench.replay(execution, graph=straight(witness, one=None)).identical
+    assert quick_bench.replay(execution).identical
+
+
 # --- what is found ------------------------------------------------------------------------------------
 
 

@@ -162,6 +162,11 @@ def test_another_way_is_gone_live(quick_bench: TestBench, witness: Witness) -> N
     report = quick_bench.replay(execution, variants={"judge": lambda state: {"round": 0}}, live=True)
     assert [step.node for step in report.ran] == ["judge", "refuse"]
     assert report.state_changes == {"notes": (["approve"], ["refuse"]), "round": (1, 0)}
+    assert report.changes[0].writes == {
+        "branch:to:approve": (True, False),
+        "branch:to:refuse": (False, True),
+        "round": (1, 0),
+    }
 
 
 def test_pieces_of_work_that_were_sent_alike_are_served(quick_bench: TestBench, witness: Witness) -> None:

@@ -307,7 +307,7 @@ class TestBench:
         return replay.replay(
             self.platform,
             known_id(execution_id),
-            self._request("replay", graph).find_graph,
+            self._workflows.find if graph is None else lambda _: self._workflows.prepared(graph),
             self.project.variants,
             None if variants is None else self.project.variants.chosen(variants),
             live=live,
@@ -327,7 +327,7 @@ class TestBench:
         return await replay.areplay(
             self.platform,
             known_id(execution_id),
-            self._request("replay", graph).find_graph,
+            self._workflows.find if graph is None else lambda _: self._workflows.prepared(graph),
             self.project.variants,
             None if variants is None else self.project.variants.chosen(variants),
             live=live,

@@ -32,11 +32,20 @@ class Workflows:
         ready = compiled(graph)
         name = workflow or (ready.name if ready.name != UNNAMED else self._default_name)
         with self._lock:
-            runnable = self._prepared.get(ready)
-            if runnable is None:
-                runnable = self._prepared[ready] = RunnableGraph(ready, self._saver, self._variants)
-            self._by_name[name] = runnable
+            runnable = self._by_name[name] = self._prepare(ready)
         return name, runnable
+
+    def prepared(self, graph: object) -> RunnableGraph:
+        """A graph ready to be run that isn't thereby its workflow's. Raises `InvalidGraph`."""
+        ready = compiled(graph)
+        with self._lock:
+            return self._prepare(ready)
+
+    def _prepare(self, ready: Any) -> RunnableGraph:
+        runnable = self._prepared.get(ready)
+        if runnable is None:
+            runnable = self._prepared[ready] = RunnableGraph(ready, self._saver, self._variants)
+        return runnable
 
     def find(self, workflow: str) -> RunnableGraph:
         """Raises `WorkflowNotFound`."""

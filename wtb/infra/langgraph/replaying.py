@@ -73,7 +73,11 @@ class ReplayedStep:
 
 @dataclass(frozen=True, slots=True)
 class StepChange:
-    """What a node wrote that ran instead of being served: channel → (as recorded, now); None where there is nothing."""
+    """What a node wrote otherwise that ran instead of being served: channel → (as recorded, now).
+
+    None stands where nothing was written, and a list where more than once. For a
+    channel that leads on to another node, ``branch:to:…``, it is whether it did.
+    """
 
     node: str
     step: int
@@ -538,7 +542,9 @@ class Replaying:
         if changed or recorded is None or recorded.end != end:
             call.place.deviate()
             call.place.deltas |= {c for c in changed if isinstance(channels.get(c), DeltaChannel)}
-            self.changes.append(StepChange(call.node, call.number, dict(sorted(changed.items()))))
+            # What leads on to another node holds nothing: it is there or it isn't.
+            told = {c: (c in then, c in now) if is_edge(c) else changed[c] for c in sorted(changed)}
+            self.changes.append(StepChange(call.node, call.number, told))
 
     def _change(self, then: Sequence[Digest], now: list[Any]) -> tuple[Any, Any] | None:
         before = [self.record.values[digest] for digest in then]
