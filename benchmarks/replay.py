@@ -2,7 +2,7 @@
 
 from benchmarks import contenders, graphs
 from benchmarks.measure import Figure, interleaved, medians, ratio, seconds
-from wtb.sdk.replay import ReplayReport
+from wtb.sdk.replay_report import ReplayReport
 
 
 def replay(rounds: int, steps: int, messages: int) -> list[Figure]:

@@ -10,8 +10,8 @@ from tests.sdk.witnessed import Witness, chatting, nested, straight
 from wtb.domain.execution import CheckpointSaved
 from wtb.domain.identifiers import Digest, execution_stream
 from wtb.infra.event_store.values import parts
+from wtb.infra.langgraph.divergence import Divergence
 from wtb.sdk import TestBench
-from wtb.sdk.replay import Divergence
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from wtb.infra.redaction import Redaction
 from wtb.sdk.as_of import View
 from wtb.sdk.changes import Change
 from wtb.sdk.comparison import Comparison, FirstDifference, StepComparison
+from wtb.sdk.replay_report import ReplayReport
 from wtb.sdk.results import CustomStreamed, Interrupt, Recovery, RunError, RunResult, State, TokenStreamed
 from wtb.sdk.test_bench import TestBench
 from wtb.sdk.workflow_project import WorkflowProject
@@ -27,6 +28,7 @@ __all__ = [
     "Interrupt",
     "Recovery",
     "Redaction",
+    "ReplayReport",
     "RunError",
     "RunResult",
     "State",

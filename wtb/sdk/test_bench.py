@@ -25,7 +25,7 @@ from wtb.sdk.files import File
 from wtb.sdk.lineage import Lineage, lineage
 from wtb.sdk.node_run import NodeRun, run_node
 from wtb.sdk.platform import new_execution_id, open_platform
-from wtb.sdk.replay import ReplayReport
+from wtb.sdk.replay_report import ReplayReport
 from wtb.sdk.results import Recovery, RunResult, State, Status, Unrecovered
 from wtb.sdk.running import Emit, Options, Run, adrive, drive
 from wtb.sdk.state import state_at, workflow_of

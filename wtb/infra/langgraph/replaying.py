@@ -1,176 +1,40 @@
 """One replay under way: where each graph stands in the record, what differs from it, and what had to be run."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
-from wtb.domain.execution import CheckpointSaved, Completed, Failed, Write
-from wtb.domain.identifiers import CheckpointId, Digest, Namespace
-from wtb.infra.event_store.values import ValueNamer
+from wtb.domain.execution import CheckpointSaved, Failed, Write
+from wtb.domain.identifiers import Digest
+from wtb.infra.langgraph.channel_comparison import Channels, adopt_ids
+from wtb.infra.langgraph.divergence import (
+    Departed,
+    Diverged,
+    Divergence,
+    Halted,
+    RecordedFailure,
+    ReplayedStep,
+    StepChange,
+)
 from wtb.infra.langgraph.internals import (
     CONF,
     CONFIG_KEY_SCRATCHPAD,
     CONFIG_KEY_SEND,
     CONTROL_WRITES,
-    MISSING,
     NO_WRITES,
     START,
     TASKS,
     DeltaChannel,
-    DeltaSnapshot,
     Writes,
     is_edge,
-    sanitize_untracked_values_in_send,
     task_path_str,
 )
 from wtb.infra.langgraph.node_shell import SKIPPED
-from wtb.infra.langgraph.record import ERROR_HANDLER, PUSHED, Record, RecordedStep, Segment, channels_of, is_given
-
-ROOT = Namespace("")
-PLACE = "__wtb_place"
-"""Where a config has the place of the graph that runs under it."""
-_MADE_UP = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
-
-Kind = Literal["graph", "reducer", "input", "record"]
-
-
-@dataclass(frozen=True, slots=True)
-class Divergence:
-    """Where today's graph, or the record itself, first differs from what was recorded."""
-
-    kind: Kind
-    """``graph``: other nodes start. ``reducer``: the same writes make another value. ``input``: a graph begins with
-    another value. ``record``: the record isn't as it was written."""
-    message: str
-    step: int | None = None
-    """The superstep's number in its own graph; -1 is the input."""
-    node: str | None = None
-    """The node's path."""
-    channel: str | None = None
-    expected: Any = None
-    """What the record has."""
-    found: Any = None
-
-    def __str__(self) -> str:
-        return self.message
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayedStep:
-    """A node's work at one superstep."""
-
-    node: str
-    """The node's path."""
-    step: int
-    """The superstep's number in its own graph."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepChange:
-    """What a node wrote otherwise that ran instead of being served: channel → (as recorded, now).
-
-    None stands where nothing was written, and a list where more than once. For a
-    channel that leads on to another node, ``branch:to:…``, it is whether it did.
-    """
-
-    node: str
-    step: int
-    writes: Mapping[str, tuple[Any, Any]]
-
-
-class Diverged(GraphBubbleUp):
-    """A verification ends at what differs."""
-
-
-class Halted(GraphBubbleUp):
-    """The record ends here, or what comes next would have to be run and mayn't be."""
-
-
-class SegmentEnd(GraphBubbleUp):
-    """What follows in the record begins with a state that somebody gave."""
-
-
-class Departed(GraphBubbleUp):
-    """A node left its graph by a Command to the one around it."""
-
-
-class RecordedFailure(Exception):
-    """An error from the record."""
-
-    def __init__(self, type: str, message: str) -> None:
-        super().__init__(message)
-        self.type = type
-
-
-@dataclass(slots=True)
-class Place:
-    """Where one run of a graph stands in the record."""
-
-    replaying: "Replaying"
-    path: str
-    """The path of the node that the graph is, with a slash after it; empty for the outermost."""
-    namespace: Namespace | None
-    segment: Segment
-    stops: bool
-    """Whether the replay of this segment ends at its last checkpoint, before anything more is started."""
-    closed: bool
-    """Whether nothing may be started after the last checkpoint."""
-    around: "Place | None" = None
-    start: CheckpointSaved | None = None
-    """The checkpoint it begins at; it begins with nothing when None."""
-    index: int = -1
-    versions: dict[str, Any] = field(default_factory=dict)
-    digests: dict[str, Digest] = field(default_factory=dict)
-    held: dict[str, Any] = field(default_factory=dict)
-    differs: set[str] = field(default_factory=set)
-    """Channels that hold something else than in the record."""
-    deltas: set[str] = field(default_factory=set)
-    """Delta channels that something else was written to; no checkpoint tells what they hold."""
-    steps: Mapping[str, RecordedStep] = field(default_factory=dict)
-    found: list[Divergence] = field(default_factory=list)
-    """What shows once the superstep under way is over."""
-    deviated: bool = False
-    """Whether a node of the graph did something else than recorded."""
-    output: Any = None
-
-    @property
-    def recorded(self) -> CheckpointSaved | None:
-        """The recorded checkpoint it stands at; None beyond the record."""
-        return self.segment[self.index] if 0 <= self.index < len(self.segment) else None
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the record says all that was started at this checkpoint."""
-        return self.index < len(self.segment) - 1 or (self.closed and self.recorded is not None)
-
-    def deviate(self) -> None:
-        place: Place | None = self
-        while place is not None:
-            place.deviated = True
-            place = place.around
-
-
-@dataclass(slots=True)
-class Call:
-    """LangGraph asks for a node's work."""
-
-    place: Place
-    node: str
-    """The node's path."""
-    path: str
-    """LangGraph's task path."""
-    number: int
-    recorded: RecordedStep | None
-
-    @property
-    def step(self) -> ReplayedStep:
-        return ReplayedStep(self.node, self.number)
+from wtb.infra.langgraph.record import ERROR_HANDLER, PUSHED, Record, RecordedStep, channels_of
+from wtb.infra.langgraph.replay_places import PLACE, Call, Place, outermost_places, places_within
 
 
 class Replaying:
@@ -183,22 +47,22 @@ class Replaying:
         *,
         wanted: Mapping[str, str] | None,
         live: bool,
-        at: CheckpointId | None = None,
+        partly: bool = False,
         version: str = "",
     ) -> None:
         """``wanted``: node path → variant to run instead of the record; None to verify the record.
 
-        ``version`` is today's graph's.
+        ``partly``: the record was loaded up to a checkpoint only. ``version`` is today's graph's.
         """
         self.record = record
         self.serde = serde
         self.wanted = wanted or {}
         self.verifies = wanted is None
         self._live = live
-        self._at = at
+        self._partly = partly
         # The same graph has the same edges: then they needn't be compared.
         self._compares_edges = self.verifies and version != record.started.graph
-        self._namer = ValueNamer()
+        self.channels = Channels(record.values, serde)
         self.served: list[ReplayedStep] = []
         self.ran: list[ReplayedStep] = []
         self.routers: list[str] = []
@@ -210,64 +74,18 @@ class Replaying:
         self.paused = False
         self.root: Place | None = None
 
-    # --- places --------------------------------------------------------------------------------------
-
     def places(self) -> Iterator[Place]:
         """Where the outermost graph begins, one segment of the record after the other."""
-        segments = self.record.segments.get(ROOT, [[]])
-        for segment in segments:
-            further = segment is not segments[-1]
-            closed = isinstance(self.record.state, Completed) and self._at is None
-            stops = further or self._at is not None
-            self.root = self._begun(Place(self, "", ROOT, segment, stops=stops, closed=closed))
-            yield self.root
+        for place in outermost_places(self.record, partly=self._partly):
+            place.replaying = self
+            self.root = place
+            yield place
 
     def places_within(self, call: Call) -> Iterator[Place]:
-        """Where the graph that a node is begins, for one call of the node; nowhere when nothing is recorded of it."""
-        step = call.recorded
-        namespace = None if step is None else self.record.nested(step)
-        path = f"{call.node}/"
-        if step is None or namespace is None:
-            if not self.verifies:
-                yield Place(self, path, None, [], stops=False, closed=False, around=call.place)
-            return
-        segments: Sequence[Segment] = self.record.segments[namespace]
-        before: CheckpointSaved | None = None
-        if ":" not in namespace:
-            if sum(other.node == step.node for other in call.place.steps.values()) > 1:
-                return  # several calls at once wrote to one memory: which is whose can't be told
-            before, segments = _of_this_call(segments, step)
-        for segment in segments:
-            left = any(each.end == "departed" for each in self.record.at(namespace, segment[-1].checkpoint).values())
-            closed = step.end == "completed" and not left
-            yield self._begun(
-                Place(
-                    self,
-                    path,
-                    namespace,
-                    segment,
-                    stops=segment is not segments[-1],
-                    closed=closed,
-                    around=call.place,
-                    start=before,
-                )
-            )
-            before = None
-
-    def _begun(self, place: Place) -> Place:
-        if place.segment and (is_given(place.segment[0]) or place.start is place.segment[0]):
-            place.start = place.segment[0]
-            self._stand(place, 0)
-        if place.start is not None:
-            place.digests = channels_of(place.start)
-            place.held = {channel: self.record.values[digest] for channel, digest in place.digests.items()}
-            place.versions = {channel: version for channel, (version, _) in place.start.channels.items() if version}
-        return place
-
-    def _stand(self, place: Place, index: int) -> None:
-        place.index = index
-        at = place.recorded
-        place.steps = {} if at is None or place.namespace is None else self.record.at(place.namespace, at.checkpoint)
+        """Where the graph that a node is begins, for one call of the node."""
+        for place in places_within(self.record, call, anew=not self.verifies):
+            place.replaying = self
+            yield place
 
     # --- what a loop tells -----------------------------------------------------------------------------
 
@@ -280,9 +98,9 @@ class Replaying:
         versions: dict[str, Any] = loop.checkpoint["channel_versions"]
         for channel, version in versions.items():
             if place.versions.get(channel) != version:
-                self._name(place, channel, loop)
+                self.channels.note(place, channel, loop)
         place.versions = dict(versions)
-        self._stand(place, place.index + 1)
+        place.stand(self.record, place.index + 1)
         recorded = place.recorded
         if loop.checkpoint_metadata["source"] == "loop":
             self.supersteps.append(loop.step - 1)
@@ -297,7 +115,7 @@ class Replaying:
         if expected == place.digests and not place.deltas:
             place.differs.clear()
         else:
-            place.differs = {*self._differences(place, loop, expected)} | place.deltas
+            place.differs = {*self.channels.differences(place, loop, expected)} | place.deltas
         if self.verifies and any(not is_edge(channel) for channel in place.differs):
             self._channel_diverged(place, loop, recorded, expected)
         if place.found:
@@ -354,47 +172,6 @@ class Replaying:
         found = self.divergences
         return min(found, key=lambda each: (each.step or 0, each.node or "", each.channel or ""), default=None)
 
-    # --- what channels hold ------------------------------------------------------------------------------
-
-    def name(self, value: Any) -> Digest:
-        return self._namer.name(value, self.serde)
-
-    def _name(self, place: Place, channel: str, loop: Any) -> None:
-        known = loop.channels.get(channel)
-        value: Any = MISSING if known is None or isinstance(known, DeltaChannel) else known.checkpoint()
-        if value is MISSING:
-            place.digests.pop(channel, None)
-            place.held.pop(channel, None)
-            return
-        if channel == TASKS and loop._has_untracked_channels:
-            value = [sanitize_untracked_values_in_send(packet, loop.channels) for packet in value]
-        place.held[channel] = value
-        place.digests[channel] = self.name(value)
-
-    def _differences(self, place: Place, loop: Any, expected: Mapping[str, Digest]) -> Iterator[str]:
-        for channel in sorted({*expected, *place.digests}):
-            then, now = expected.get(channel), place.digests.get(channel)
-            if then == now:
-                continue
-            known = loop.channels.get(channel)
-            if isinstance(known, DeltaChannel):
-                # A checkpoint holds its value only now and then.
-                if then is not None and self.name(DeltaSnapshot(known.get())) != then:
-                    yield channel
-            elif then is None or now is None or not self._is_same(place, channel, then):
-                yield channel
-
-    def _is_same(self, place: Place, channel: str, then: Digest) -> bool:
-        """Whether a channel holds what was recorded, but for ids made up at random and for sets in another order."""
-        value, recorded = place.held[channel], self.record.values.shared(then)
-        if adopt_ids(value, recorded) and (named := self.name(value)) == then:
-            place.digests[channel] = named
-            return True
-        if not is_equal(self.serde.loads_typed(self.serde.dumps_typed(value)), recorded):
-            return False
-        place.digests[channel] = then
-        return True
-
     def _channel_diverged(
         self, place: Place, loop: Any, recorded: CheckpointSaved, expected: Mapping[str, Digest]
     ) -> None:
@@ -446,12 +223,12 @@ class Replaying:
     def _asked_alike(self, place: Place, recorded: CheckpointSaved, call: Call, argument: Any) -> RecordedStep | None:
         """The recorded step that was sent the same argument, wherever it stood among its siblings."""
         sends = self.record.values[channels_of(recorded)[TASKS]] if TASKS in channels_of(recorded) else []
-        name = self.name(argument)
+        name = self.channels.name(argument)
         steps = [call.recorded] if call.recorded is not None else []
         steps += [step for step in place.steps.values() if step.path.startswith(PUSHED)]
         for step in steps:
             sent = sends[int(step.path.split(", ")[1])]
-            if sent.node == call.node.rpartition("/")[2] and self.name(sent.arg) == name:
+            if sent.node == call.node.rpartition("/")[2] and self.channels.name(sent.arg) == name:
                 return step
         return None
 
@@ -551,22 +328,9 @@ class Replaying:
         if len(before) == len(now):
             for value, recorded in zip(now, before, strict=True):
                 adopt_ids(value, recorded)
-            if all(self.name(value) == digest for value, digest in zip(now, then, strict=True)):
+            if all(self.channels.name(value) == digest for value, digest in zip(now, then, strict=True)):
                 return None
         return _one_or_all(before), _one_or_all(now)
-
-
-def _of_this_call(segments: Sequence[Segment], step: RecordedStep) -> tuple[CheckpointSaved | None, Sequence[Segment]]:
-    """One call's part of what a graph with a memory of its own has saved, and the checkpoint it began with."""
-    whole = [checkpoint for segment in segments for checkpoint in segment]
-    mine = [each for each in whole if each.metadata.get("parents", {}).get(step.namespace) == step.checkpoint]
-    if not mine:
-        return None, []
-    first = whole.index(mine[0])
-    before = whole[first - 1] if first else None
-    if before is not None and mine[0].source != "input":
-        mine = [before, *mine]  # it went on where it had stopped
-    return before, [mine]
 
 
 def _by_channel(writes: Sequence[Write]) -> dict[str, list[Digest]]:
@@ -589,26 +353,3 @@ def _target(channel: str) -> str:
 
 def _within(place: Place) -> str:
     return f" of {place.path.rstrip('/')!r}" if place.path else ""
-
-
-def adopt_ids(value: Any, recorded: Any) -> bool:
-    """Give messages whose ids were made up at random the ids they had then; True when any was given one."""
-    if isinstance(value, BaseMessage):
-        same = type(value) is type(recorded) and value.id != recorded.id and value.content == recorded.content
-        if not same or (value.id is not None and not _MADE_UP.search(value.id)):
-            return False
-        value.id = recorded.id
-        return True
-    if isinstance(value, list) and isinstance(recorded, list):
-        return sum(adopt_ids(one, other) for one, other in zip(value, recorded, strict=False)) > 0
-    if isinstance(value, dict) and isinstance(recorded, dict):
-        return sum(adopt_ids(one, recorded.get(key)) for key, one in value.items()) > 0
-    return False
-
-
-def is_equal(value: Any, other: Any) -> bool:
-    """Whether two values are equal; what can't be told to be equal (an array) isn't."""
-    try:
-        return bool(value == other)
-    except ValueError:
-        return False

@@ -7,7 +7,7 @@ from wtb.interfaces.cli.output import brief, console, duration, full, plain, pri
 from wtb.interfaces.cli.running import CHANNEL_LENGTH, Choice
 from wtb.interfaces.cli.shared import Shared
 from wtb.interfaces.cli.travelling import variants
-from wtb.sdk.replay import ReplayReport
+from wtb.sdk.replay_report import ReplayReport
 
 
 def replay(
