@@ -191,7 +191,7 @@ def test_steps_shows_every_try_at_every_node(recorded: Folder) -> None:
     assert [(step["node"], step["status"]) for step in trail["items"]] == [("first", "completed"), ("boom", "failed")]
     assert all(step.keys() == STEP_KEYS for step in trail["items"])
     assert "ValueError: no way" in recorded.wtb("steps", "broke").out
-    assert "there are more than 1" in recorded.wtb("steps", "broke", "--limit", "1").out
+    assert "More with: --cursor " in recorded.wtb("steps", "broke", "--limit", "1").out
 
 
 def test_checkpoints_are_listed_newest_first(recorded: Folder) -> None:
@@ -199,7 +199,7 @@ def test_checkpoints_are_listed_newest_first(recorded: Folder) -> None:
     assert [each["step"] for each in listed["items"]] == [1, 0, -1]
     assert all(each.keys() == CHECKPOINT_KEYS for each in listed["items"])
     assert listed["items"][0]["id"] in recorded.wtb("checkpoints", "whole").out
-    assert "there are more than 2" in recorded.wtb("checkpoints", "whole", "--limit", "2").out
+    assert "More with: --cursor " in recorded.wtb("checkpoints", "whole", "--limit", "2").out
 
 
 def test_state_is_the_newest_or_that_at_a_checkpoint(recorded: Folder) -> None:
