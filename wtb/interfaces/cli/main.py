@@ -18,6 +18,8 @@ from wtb.interfaces.cli.options import (
     Status,
     Variants,
 )
+from wtb.interfaces.cli.audit_commands import audit_app
+from wtb.interfaces.cli.options import Config, Db, ExecutionId, Graph, GraphName, Json, Limit, Status
 from wtb.interfaces.cli.refusals import Commands
 from wtb.interfaces.cli.travel_commands import travel
 
@@ -28,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="Runs LangGraph workflows, keeps everything that happens as events, and shows it.",
 )
+app.add_typer(audit_app)
 
 
 def _version(asked: bool) -> None:
