@@ -236,9 +236,9 @@ class Loaded(Mapping[Digest, Any]):
             return None
         kind, data = self._raw[digest]
         if kind == "list":
-            return [element for chunk in _names(data) for element in self[chunk]]
+            return [element for chunk in names(data) for element in self[chunk]]
         if kind == "chunk":
-            return [self[element] for element in _names(data)]
+            return [self[element] for element in names(data)]
         if kind == FILES:
             return manifest_data(data)
         return self._serde.loads_typed((kind, data))
@@ -268,7 +268,7 @@ def read(
             name
             for digest in fetched
             if raw[digest][0] in ("list", "chunk")
-            for name in _names(raw[digest][1])
+            for name in names(raw[digest][1])
             if name not in raw
         }
     return Loaded(raw, wanted, serde)
@@ -277,7 +277,7 @@ def read(
 def parts(kind: str, data: bytes) -> list[Digest]:
     """The values that an unpacked value is put together from; not those that these are put together from."""
     if kind in ("list", "chunk"):
-        return _names(data)
+        return names(data)
     if kind == FILES:
         return [Digest(piece) for entry in manifest_data(data).values() for piece in entry.get("pieces", ())]
     return []
@@ -294,5 +294,6 @@ def manifest_data(data: bytes) -> dict[str, Any]:
     return found
 
 
-def _names(data: bytes) -> list[Digest]:
+def names(data: bytes) -> list[Digest]:
+    """The digests that a chunk or a list is made of."""
     return [_named(data[i : i + _DIGEST_BYTES]) for i in range(0, len(data), _DIGEST_BYTES)]
