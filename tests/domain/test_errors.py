@@ -40,6 +40,7 @@ CODES = {
     "InvalidSettings": "invalid-settings",
     "InvalidVariant": "invalid-variant",
     "InvalidGraph": "invalid-graph",
+    "InvalidBundle": "invalid-bundle",
     "NotFound": "not-found",
     "ExecutionNotFound": "execution-not-found",
     "CheckpointNotFound": "checkpoint-not-found",

@@ -27,7 +27,7 @@ def change(bench: TestBench, statement: str, **values: object) -> None:
 
 def change_event(bench: TestBench, execution: str, kind: str, alter: Callable[[bytes], bytes]) -> None:
     """Alter what an event of a kind says: the last one's."""
-    row = [row for row in bench.platform.store.rows(execution_stream(execution)) if row.topic.startswith(kind)][-1]
+    row = [row for row in bench.platform.store.stored(execution_stream(execution)) if row.topic.startswith(kind)][-1]
     altered = alter(row.state)
     assert altered != row.state
     change(

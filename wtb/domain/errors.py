@@ -10,7 +10,8 @@
      │   ├─ InvalidCursor
      │   ├─ InvalidSettings
      │   ├─ InvalidVariant              not something that can stand in for a node
-     │   └─ InvalidGraph                not something that can be run
+     │   ├─ InvalidGraph                not something that can be run
+     │   └─ InvalidBundle               not an export as it was written; names the first flaw
      ├─ NotFound
      │   ├─ ExecutionNotFound
      │   ├─ CheckpointNotFound
@@ -99,6 +100,11 @@ class InvalidVariant(InvalidRequest):
 class InvalidGraph(InvalidRequest):
     code = "invalid-graph"
     hint = "Give a StateGraph or what its compile() returns."
+
+
+class InvalidBundle(InvalidRequest):
+    code = "invalid-bundle"
+    hint = "Import the file that `wtb audit export` wrote, as it was written."
 
 
 class NotFound(WtbError):

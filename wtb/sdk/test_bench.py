@@ -17,7 +17,7 @@ from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
 from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
-from wtb.sdk import beginnings, comparing, files, replay, time_travel
+from wtb.sdk import beginnings, bundles, comparing, files, replay, time_travel
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.beginnings import UNANSWERED, Request
 from wtb.sdk.comparison import Comparison, FirstDifference
@@ -570,6 +570,27 @@ class TestBench:
         Raises `ExecutionNotFound`.
         """
         return lineage(self.platform, known_id(execution_id))
+
+    # --- bundles ----------------------------------------------------------------------------------
+
+    def export(self, execution_id: str, path: str | Path) -> Path:
+        """Write an execution to a file, with everything it names, or into a folder under its id. Returns the file.
+
+        `docs/bundles.md` describes the file. Raises `ExecutionNotFound`,
+        `ValueMissing`, `InvalidRequest` or `StoreError`.
+        """
+        return bundles.export(self.platform, known_id(execution_id), Path(path))
+
+    def import_bundle(
+        self, path: str | Path, *, most_bytes: int = bundles.MOST_BYTES, actor: str | None = None
+    ) -> Execution:
+        """Restore an execution from a file that `export` wrote, identical; nothing happens when it is here already.
+
+        ``most_bytes`` bounds what the file may hold, uncompressed. Raises
+        `InvalidBundle`, `ExecutionExists`, `WrongStatus` or `StoreError`.
+        """
+        origin = self.platform.origin(cause="import", actor=actor)
+        return self.execution(bundles.import_bundle(self.platform, Path(path), origin, most_bytes))
 
     # --- upkeep -----------------------------------------------------------------------------------
 

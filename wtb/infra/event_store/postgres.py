@@ -232,6 +232,9 @@ class PostgresRecorder(library.PostgresApplicationRecorder):
         rows = self._select("SELECT digest, kind, data FROM wtb_values WHERE digest = ANY(%s)", [list(digests)])
         return {row[0]: Value(row[1], bytes(row[2])) for row in rows}
 
+    def known(self, digests: Collection[Digest]) -> set[Digest]:
+        return {row[0] for row in self._select("SELECT digest FROM wtb_values WHERE digest=ANY(%s)", [list(digests)])}
+
     def wait(self, after: int, seconds: float) -> bool:
         self._listen()
         deadline = time.monotonic() + seconds

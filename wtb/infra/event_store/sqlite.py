@@ -223,6 +223,15 @@ class SQLiteRecorder(library.SQLiteApplicationRecorder):
             found.update((row[0], Value(row[1], row[2])) for row in rows)
         return found
 
+    def known(self, digests: Collection[Digest]) -> set[Digest]:
+        found: set[Digest] = set()
+        wanted = list(digests)
+        for start in range(0, len(wanted), 900):
+            some = wanted[start : start + 900]
+            rows = self._select(f"SELECT digest FROM wtb_values WHERE digest IN ({','.join('?' * len(some))})", some)
+            found.update(row[0] for row in rows)
+        return found
+
     def wait(self, after: int, seconds: float) -> bool:
         # Other processes' appends can only be polled for; this process's own wake at once.
         deadline = time.monotonic() + seconds

@@ -1,13 +1,13 @@
 """The event store: facts in, recorded events out, over either database's recorder."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from eventsourcing.persistence import IntegrityError, StoredEvent
 
-from wtb.domain.errors import StoreUnavailable, ValueMissing, VersionConflict
+from wtb.domain.errors import NotAStore, StoreUnavailable, ValueMissing, VersionConflict
 from wtb.domain.event_log import EMPTY_STREAM, Append, Appended, Recorded, StreamHead, Value
 from wtb.domain.execution import CheckpointsDeleted
 from wtb.domain.identifiers import Digest, Position, StreamName, Version
@@ -24,6 +24,16 @@ from wtb.infra.event_store.sqlite import SQLiteRecorder, translated_errors
 from wtb.infra.redaction import Redaction
 
 Synchronous = Literal["NORMAL", "FULL"]
+
+CHAIN_LINE = 65
+"""Bytes of a stored event's first line."""
+
+
+class Stored(NamedTuple):
+    """An event as it was stored: its topic with the schema, and chain digest, header and fact in three lines."""
+
+    topic: str
+    state: bytes
 
 
 class EventStore:
@@ -43,11 +53,16 @@ class EventStore:
         self.commits_at_once = commits_at_once
 
     def append(self, appends: Sequence[Append]) -> list[Appended]:
-        encoded = [self._encoded(append) for append in appends]
+        return self._insert(
+            [self._encoded(append) for append in appends],
+            {digest: value for append in appends for digest, value in append.values.items()},
+        )
+
+    def _insert(self, encoded: Sequence["_Encoded"], values: Mapping[Digest, Value]) -> list[Appended]:
+        """Write encoded events and values in one transaction. Raises `VersionConflict`."""
         stored = [event for each in encoded for event in each.events]
         if not stored:
-            return [Appended(append.head, (), ()) for append in appends]
-        values = {digest: value for append in appends for digest, value in append.values.items()}
+            return [Appended(each.head, (), ()) for each in encoded]
         with translated_errors(self.name):
             try:
                 positions = self._recorder.insert_events(
@@ -58,11 +73,28 @@ class EventStore:
                     forget=[lost for each in encoded for lost in each.forget],
                 )
             except IntegrityError as conflict:
-                first = appends[0]
-                raise VersionConflict(first.stream, first.head.version) from conflict
+                first = next(each for each in encoded if each.events).events[0]
+                raise VersionConflict(str(first.originator_id), first.originator_version - 1) from conflict
         assert positions is not None
         given = iter(positions)
         return [Appended(each.head, [Position(next(given)) for _ in each.events], each.chains) for each in encoded]
+
+    def restore(
+        self,
+        stream: StreamName,
+        stored: Sequence[Stored],
+        values: Mapping[Digest, Value],
+        along: Sequence[Append] = (),
+    ) -> list[Appended]:
+        """Write events as they were stored elsewhere, from a stream's first on, and what is appended ``along``.
+
+        All in one transaction. Returns what `append` does, for ``along``. Raises
+        `VersionConflict` when the stream has events or another append came first,
+        and `NotAStore` or `UnknownEvent` for events that don't make up a chain or
+        can't be read.
+        """
+        of_all = {digest: value for append in along for digest, value in append.values.items()}
+        return self._insert([_restored(stream, stored), *map(self._encoded, along)], {**values, **of_all})[1:]
 
     def made(self, append: Append) -> Appended | None:
         """Where an append ended up that may have been made unheard; None when it wasn't made."""
@@ -86,10 +118,10 @@ class EventStore:
         with translated_errors(self.name):
             return [codec.decode(*row) for row in self._recorder.read_stream(stream, after, limit)]
 
-    def rows(self, stream: StreamName) -> list[Row]:
-        """A stream's events as they lie in the table, oldest first: what the chain is made of."""
+    def stored(self, stream: StreamName, *, after: int = 0, limit: int | None = None) -> list[Row]:
+        """A stream's events after a version as they were stored, oldest first: not decoded, not upcast."""
         with translated_errors(self.name):
-            return self._recorder.read_stream(stream, 0, None)
+            return self._recorder.read_stream(stream, after, limit)
 
     def lifecycle(self, stream: StreamName) -> tuple[list[Recorded], StreamHead]:
         # The head first: what comes between the two reads makes the append conflict, not the decision wrong.
@@ -117,6 +149,11 @@ class EventStore:
         if gone := set(digests) - found.keys():
             raise ValueMissing(f"value {min(gone)} isn't stored in {self.name}")
         return found
+
+    def missing(self, digests: Collection[Digest]) -> set[Digest]:
+        """Those of the values that aren't stored."""
+        with translated_errors(self.name):
+            return set(digests) - self._recorder.known(digests)
 
     def wait(self, after: int, seconds: float) -> bool:
         with translated_errors(self.name):
@@ -166,6 +203,29 @@ def _encode(append: Append) -> _Encoded:
         if isinstance(fact, CheckpointsDeleted):
             encoded.forget.extend(_forgotten(append.stream, fact))
     return encoded._replace(head=StreamHead(version, digest))
+
+
+def _restored(stream: StreamName, stored: Sequence[Stored]) -> _Encoded:
+    encoded = _Encoded([], [], [], [], EMPTY_STREAM)
+    found: dict[tuple[str, str, str], list[IndexEntry]] = {}
+    version, digest = EMPTY_STREAM
+    for topic, state in stored:
+        version = Version(version + 1)
+        event = codec.decode(0, stream, version, topic, state)
+        digest = chain.link(digest, stream, version, topic, state[CHAIN_LINE:])
+        if event.chain != digest:
+            raise NotAStore(f"event {version} of stream {stream!r} doesn't follow from those before it")
+        encoded.events.append(StoredEvent(stream, version, topic, state))
+        encoded.chains.append(digest)
+        for entry in entries_of(stream, version, event.fact, event.type in codec.LIFECYCLE):
+            found.setdefault(entry[1:4], []).append(entry)
+        if isinstance(event.fact, CheckpointsDeleted):
+            # Only what came before is forgotten, so it can't be left to the end as with an append.
+            for _, scope, namespace, key in _forgotten(stream, event.fact):
+                for place in [p for p in found if p[0] == scope] if key == "*" else [(scope, namespace, key)]:
+                    found.pop(place, None)
+    entries = [entry for some in found.values() for entry in some]
+    return encoded._replace(entries=entries, head=StreamHead(version, digest))
 
 
 def _head(row: Row) -> StreamHead:

@@ -223,7 +223,7 @@ def _facts(
     stream = execution_stream(execution)
     before = GENESIS
     try:
-        rows = store.rows(stream)
+        rows = store.stored(stream)
     except NotAStore as damage:
         raise DamagedRecord(str(damage)) from damage
     for expected, row in enumerate(rows, start=1):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from wtb.interfaces.cli.audit_commands import audit_app
 from wtb.interfaces.cli.options import (
     AsOf,
     Config,
@@ -18,8 +19,6 @@ from wtb.interfaces.cli.options import (
     Status,
     Variants,
 )
-from wtb.interfaces.cli.audit_commands import audit_app
-from wtb.interfaces.cli.options import Config, Db, ExecutionId, Graph, GraphName, Json, Limit, Status
 from wtb.interfaces.cli.refusals import Commands
 from wtb.interfaces.cli.travel_commands import travel
 

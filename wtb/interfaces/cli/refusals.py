@@ -27,6 +27,7 @@ EXIT_CODES = {
     "invalid-settings": 2,
     "invalid-variant": 2,
     "invalid-graph": 2,
+    "invalid-bundle": 2,
     "not-found": 3,
     "execution-not-found": 3,
     "checkpoint-not-found": 3,

@@ -21,6 +21,7 @@ STATUSES: dict[type[WtbError], StatusCode] = {
     errors.InvalidSettings: StatusCode.INTERNAL,
     errors.InvalidVariant: StatusCode.INTERNAL,
     errors.InvalidGraph: StatusCode.INTERNAL,
+    errors.InvalidBundle: StatusCode.INVALID_ARGUMENT,
     errors.NotFound: StatusCode.NOT_FOUND,
     errors.ExecutionNotFound: StatusCode.NOT_FOUND,
     errors.CheckpointNotFound: StatusCode.NOT_FOUND,

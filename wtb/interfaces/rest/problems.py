@@ -26,6 +26,7 @@ STATUS: dict[type[WtbError], int] = {
     errors.InvalidSettings: 500,
     errors.InvalidVariant: 500,
     errors.InvalidGraph: 500,
+    errors.InvalidBundle: 422,
     errors.NotFound: 404,
     errors.ExecutionNotFound: 404,
     errors.CheckpointNotFound: 404,
