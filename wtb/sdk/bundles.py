@@ -44,7 +44,7 @@ def import_bundle(platform: Platform, path: Path, origin: Origin, most_bytes: in
     """
     content = bundle_reader.read(path.expanduser(), most_bytes)
     if flaw := flaw_of(content.events):
-        raise InvalidBundle(f"{path.name} isn't a sound bundle: {flaw}")
+        raise InvalidBundle(f"{path.name} isn't a sound bundle: {' '.join(flaw.split())}")
     while True:
         try:
             _import(platform.store, content, origin)

@@ -44,7 +44,16 @@ MOST_BYTES = 2**30
 """How big a bundle's members may be together, uncompressed, unless the caller says otherwise."""
 MOST_MANIFEST_BYTES = 100_000
 
-_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, ValueError, OverflowError)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+)
 """What Python raises over a file that isn't a sound archive or holds no sound JSON."""
 
 
@@ -57,7 +66,7 @@ class Content(NamedTuple):
     head: StreamHead
     stored: list[Stored]
     events: list[Recorded]
-    """The same, decoded; at no position."""
+    """The same, decoded; their positions are their versions, for want of others."""
     values: dict[Digest, Value]
 
     @property
@@ -99,12 +108,12 @@ def _opened(path: Path, most_bytes: int) -> Iterator["_Reader"]:
         raise InvalidBundle(f"{path.name} can't be read as a bundle: {_said(damage)}") from damage
     except (InvalidBundle, NotAStore) as flaw:
         hint = flaw.hint if isinstance(flaw, InvalidBundle) else ""
-        raise InvalidBundle(f"{path.name} isn't a sound bundle: {flaw}", hint=hint) from flaw
+        raise InvalidBundle(f"{path.name} isn't a sound bundle: {' '.join(str(flaw).split())}", hint=hint) from flaw
 
 
 def _said(damage: Exception) -> str:
     reason = damage.strerror if isinstance(damage, OSError) else None
-    return (reason or str(damage) or type(damage).__name__).rstrip(".")
+    return " ".join((reason or str(damage) or type(damage).__name__).split()).rstrip(".")
 
 
 class _Reader:
@@ -132,7 +141,7 @@ class _Reader:
                 raise InvalidBundle(f"event {line.version} stands where event {version + 1} belongs")
             if chain.link(before, stream, line.version, topic, state[CHAIN_LINE:]) != line.chain:
                 raise InvalidBundle(f"event {line.version} isn't what its chain digest says")
-            event = codec.decode(0, stream, line.version, topic, state)
+            event = codec.decode(line.version, stream, line.version, topic, state)
             # What the chain doesn't cover must follow from what it does.
             if text != line_of(Row(0, stream, event.version, topic, state), event):
                 raise InvalidBundle(f"event {line.version} contradicts itself")

@@ -1,6 +1,14 @@
 """``wtb audit …``: every audit command's face, as `main` has those of the others."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+Db = Annotated[str | None, typer.Option("--db", metavar="PATH|URL", help="The store; else WTB_DB, or ./data/wtb.db.")]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A TOML file of settings.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="The execution.", show_default=False)]
 
 audit_app = typer.Typer(
     name="audit",
@@ -13,3 +21,38 @@ audit_app = typer.Typer(
 @audit_app.callback()
 def audit() -> None:
     pass
+
+
+@audit_app.command("export")
+def export_bundle(
+    execution_id: ExecutionId,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The file, or a folder for it; else the working one.")
+    ] = Path(),
+    db: Db = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Write an execution to a file, with everything it names."""
+    from wtb.interfaces.cli import bundles
+    from wtb.interfaces.cli.shared import Shared
+
+    raise typer.Exit(bundles.export(Shared(db, config, json), execution_id, output))
+
+
+@audit_app.command("import")
+def import_bundle(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What export wrote.", show_default=False)],
+    most_bytes: Annotated[
+        int | None,
+        typer.Option("--most-bytes", min=1, metavar="N", help="How much it may hold, uncompressed; else 1 GiB."),
+    ] = None,
+    db: Db = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Restore an execution from a file, identical."""
+    from wtb.interfaces.cli import bundles
+    from wtb.interfaces.cli.shared import Shared
+
+    raise typer.Exit(bundles.import_bundle(Shared(db, config, json), file, most_bytes))
