@@ -1,7 +1,7 @@
 """Executions: one row each, from its start to where it stands now."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, assert_never
 
 import msgspec
@@ -289,6 +289,13 @@ def ancestors(connection: Connection, execution: str) -> tuple[Execution, ...]:
         if child is not None:
             found.append(child)
     return tuple(found)
+
+
+def ended_before(connection: Connection, time: datetime) -> tuple[ExecutionId, ...]:
+    """Ids of the executions that ended before a time, oldest first."""
+    before = (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    query = select(EXECUTIONS.c.id).where(EXECUTIONS.c.ended_us < before).order_by(EXECUTIONS.c.begun)
+    return tuple(connection.execute(query).scalars())
 
 
 def forks(connection: Connection, parents: Sequence[str]) -> tuple[Execution, ...]:

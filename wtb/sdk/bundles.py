@@ -1,15 +1,18 @@
 """Executions as files: exported from one store, imported into another, the same there to the last digest."""
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
-from wtb.domain.audit import AUDIT_STREAM, AuditFact, ExecutionErased, ExecutionImported
+from wtb.domain.audit import AUDIT_STREAM, AuditFact, ExecutionArchived, ExecutionErased, ExecutionImported
 from wtb.domain.errors import ExecutionExists, ExecutionNotFound, InvalidBundle, VersionConflict, WrongStatus
 from wtb.domain.event_log import EMPTY_STREAM, Append, Origin, StreamHead
 from wtb.domain.execution import ExecutionStarted
-from wtb.domain.identifiers import ExecutionId, StreamName, execution_stream
+from wtb.domain.identifiers import ExecutionId, Position, StreamName, execution_stream
 from wtb.infra.event_store import bundle_reader, bundle_writer
 from wtb.infra.event_store.bundle_reader import Content
+from wtb.infra.event_store.bundle_writer import Written
 from wtb.infra.event_store.store import EventStore
 from wtb.projections.rehearsal import flaw_of
 from wtb.sdk.platform import Platform
@@ -19,9 +22,12 @@ ENDING = ".wtb.zip"
 
 MOST_BYTES = bundle_reader.MOST_BYTES
 
+Fate = ExecutionImported | ExecutionArchived | ExecutionErased
+"""Facts about what became of an execution's values here."""
 
-def export(platform: Platform, execution: ExecutionId, path: Path) -> Path:
-    """Write an execution, as it stands now, to a file, or into a folder under its id; the file.
+
+def export(platform: Platform, execution: ExecutionId, path: Path) -> tuple[Path, Written]:
+    """Write an execution, as it stands now, to a file, or into a folder under its id; the file, and what is in it.
 
     Raises `ExecutionNotFound`, `ValueMissing`, `InvalidRequest` or `NotAStore`.
     """
@@ -31,8 +37,7 @@ def export(platform: Platform, execution: ExecutionId, path: Path) -> Path:
         raise ExecutionNotFound(execution)
     path = path.expanduser()
     file = path / (execution + ENDING) if path.is_dir() else path
-    bundle_writer.write(file, platform.store, stream)
-    return file
+    return file, bundle_writer.write(file, platform.store, stream)
 
 
 def import_bundle(platform: Platform, path: Path, origin: Origin, most_bytes: int = MOST_BYTES) -> ExecutionId:
@@ -53,18 +58,35 @@ def import_bundle(platform: Platform, path: Path, origin: Origin, most_bytes: in
         return content.execution
 
 
-def note(store: EventStore, fact: AuditFact, origin: Origin) -> Append:
-    """An append to the audit stream as it stands now."""
-    return Append(AUDIT_STREAM, store.head(AUDIT_STREAM), [fact], [time.time_ns() // 1000], origin)
+def note(head: StreamHead, facts: Sequence[AuditFact], origin: Origin) -> Append:
+    """An append to the audit stream, of what was decided when it stood there."""
+    now = time.time_ns() // 1000
+    return Append(AUDIT_STREAM, head, facts, [now] * len(facts), origin)
+
+
+def fates(store: EventStore) -> dict[ExecutionId, tuple[Fate, Position]]:
+    """What was done last with each execution that was brought in, archived or erased, and when; erased ones stay so."""
+    found: dict[ExecutionId, tuple[Fate, Position]] = {}
+    for event in store.log(types=[kind.__name__ for kind in get_args(Fate)], stream=AUDIT_STREAM, limit=2**31):
+        assert isinstance(event.fact, Fate)
+        if not is_erased(found, event.fact.execution):
+            found[event.fact.execution] = (event.fact, event.position)
+    return found
+
+
+def is_erased(fates: Mapping[ExecutionId, tuple[Fate, Position]], execution: ExecutionId) -> bool:
+    return execution in fates and isinstance(fates[execution][0], ExecutionErased)
+
+
+def is_archived(fates: Mapping[ExecutionId, tuple[Fate, Position]], execution: ExecutionId) -> bool:
+    return execution in fates and isinstance(fates[execution][0], ExecutionArchived)
 
 
 def _import(store: EventStore, content: Content, origin: Origin) -> None:
     """Raises `VersionConflict` when it must be looked at again."""
     execution, stream = content.execution, execution_stream(content.execution)
-    imported = note(
-        store, ExecutionImported(execution=execution, bundle=content.digest, events=len(content.stored)), origin
-    )
-    if _is_erased(store, execution):
+    audit = store.head(AUDIT_STREAM)
+    if is_erased(fates(store), execution):
         raise WrongStatus(execution, "erased", "be imported")
     stored = content.stored
     if store.head(stream) != EMPTY_STREAM:
@@ -73,15 +95,11 @@ def _import(store: EventStore, content: Content, origin: Origin) -> None:
         if not store.missing(content.values.keys()):
             return
         stored = []  # the events stayed when the values were archived
-    store.restore(stream, stored, content.values, [imported])
+    fact = ExecutionImported(execution=execution, bundle=content.digest, events=len(stored))
+    store.restore(stream, stored, content.values, [note(audit, [fact], origin)])
 
 
 def _holds(store: EventStore, stream: StreamName, head: StreamHead) -> bool:
     """Whether a stream once ended at this head; it may have gone on since."""
     found = store.read(stream, after=head.version - 1, limit=1)
     return bool(found) and found[0].chain == head.chain
-
-
-def _is_erased(store: EventStore, execution: ExecutionId) -> bool:
-    erased = store.log(types=["ExecutionErased"], stream=AUDIT_STREAM, limit=2**31)
-    return any(isinstance(event.fact, ExecutionErased) and event.fact.execution == execution for event in erased)

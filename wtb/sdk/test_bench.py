@@ -1,7 +1,7 @@
 """The bench: one line per verb; the work lives in the room named after it."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,7 +17,7 @@ from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
 from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
-from wtb.sdk import beginnings, bundles, comparing, files, replay, time_travel
+from wtb.sdk import beginnings, bundles, comparing, files, replay, retention, time_travel
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.beginnings import UNANSWERED, Request
 from wtb.sdk.comparison import Comparison, FirstDifference
@@ -27,6 +27,7 @@ from wtb.sdk.node_run import NodeRun, run_node
 from wtb.sdk.platform import new_execution_id, open_platform
 from wtb.sdk.replay_report import ReplayReport
 from wtb.sdk.results import Recovery, RunResult, State, Status, Unrecovered
+from wtb.sdk.retention import Archived, Erasure
 from wtb.sdk.running import Emit, Options, Run, adrive, drive
 from wtb.sdk.state import state_at, workflow_of
 from wtb.sdk.streaming import AsyncRunStream, RunStream
@@ -579,7 +580,7 @@ class TestBench:
         `docs/bundles.md` describes the file. Raises `ExecutionNotFound`,
         `ValueMissing`, `InvalidRequest` or `StoreError`.
         """
-        return bundles.export(self.platform, known_id(execution_id), Path(path))
+        return bundles.export(self.platform, known_id(execution_id), Path(path))[0]
 
     def import_bundle(
         self, path: str | Path, *, most_bytes: int = bundles.MOST_BYTES, actor: str | None = None
@@ -591,6 +592,39 @@ class TestBench:
         """
         origin = self.platform.origin(cause="import", actor=actor)
         return self.execution(bundles.import_bundle(self.platform, Path(path), origin, most_bytes))
+
+    def archive(
+        self,
+        ids: str | Sequence[str] | None = None,
+        *,
+        to: str | Path,
+        older_than: timedelta | None = None,
+        reason: str = "",
+        actor: str | None = None,
+        alone: bool = False,
+    ) -> tuple[Archived, ...]:
+        """Move executions that have ended into bundles in the folder ``to``: those named, or those that ended long ago.
+
+        Each file is read back before anything goes. Events stay; values that no other
+        execution names go, and come back with `import_bundle`. Those archived before
+        are left out. ``alone`` is the caller's word that no program uses the
+        checkpointer alone on this store now. Raises `ExecutionNotFound`,
+        `WrongStatus`, `ExecutionTaken` while anything runs, `InvalidRequest`,
+        `ValueMissing`, `VersionConflict` or `StoreError`.
+        """
+        origin = self.platform.origin(cause="archive", actor=actor)
+        return retention.archive(self.platform, ids, older_than, Path(to), reason, origin, alone=alone)
+
+    def erase(self, ids: str | Sequence[str], *, reason: str, actor: str | None = None, alone: bool = False) -> Erasure:
+        """Take executions' values and output folders away for ever, and those of all their forks.
+
+        Events stay, with the digests of what was, so the log still proves itself
+        whole. `docs/bundles.md` tells what else stays. ``alone`` as for `archive`.
+        Raises `ExecutionNotFound`, `ExecutionTaken` while anything runs,
+        `WrongStatus`, `InvalidRequest`, `VersionConflict` or `StoreError`.
+        """
+        origin = self.platform.origin(cause="erase", actor=actor)
+        return retention.erase(self.platform, ids, reason, origin, alone=alone)
 
     # --- upkeep -----------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import msgspec
 
@@ -32,8 +32,17 @@ Put = Callable[[bytes], None]
 """Writes one more line."""
 
 
-def write(path: Path, store: EventStore, stream: StreamName) -> str:
-    """Write an execution, as it stands now, to a file, in place of one that is there. Returns the bundle's digest.
+class Written(NamedTuple):
+    """A bundle that was written."""
+
+    digest: str
+    """SHA-256 of its manifest, hexadecimal."""
+    head: StreamHead
+    """Where the execution's stream ended."""
+
+
+def write(path: Path, store: EventStore, stream: StreamName) -> Written:
+    """Write an execution, as it stands now, to a file, in place of one that is there.
 
     Raises `ValueMissing` when a value is no longer here, `NotAStore` when the
     chain doesn't hold, and `InvalidRequest` when the file can't be written.
@@ -43,7 +52,7 @@ def write(path: Path, store: EventStore, stream: StreamName) -> str:
         unfinished = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                digest = _write(file, store, stream)
+                written = _write(file, store, stream)
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(path)
@@ -54,10 +63,10 @@ def write(path: Path, store: EventStore, stream: StreamName) -> str:
         raise InvalidRequest(
             f"{path} can't be written: {refusal.strerror}", hint="Name a file in a folder that is there."
         ) from refusal
-    return digest
+    return written
 
 
-def _write(file: IO[bytes], store: EventStore, stream: StreamName) -> str:
+def _write(file: IO[bytes], store: EventStore, stream: StreamName) -> Written:
     head = store.head(stream)
     members: dict[str, Member] = {}
     named: set[Digest] = set()
@@ -93,7 +102,7 @@ def _write(file: IO[bytes], store: EventStore, stream: StreamName) -> str:
         )
         with _writing(archive, MANIFEST, {}) as put:
             put(manifest)
-    return sha256(manifest + b"\n").hexdigest()
+    return Written(sha256(manifest + b"\n").hexdigest(), head)
 
 
 @contextmanager

@@ -235,6 +235,40 @@ class PostgresRecorder(library.PostgresApplicationRecorder):
     def known(self, digests: Collection[Digest]) -> set[Digest]:
         return {row[0] for row in self._select("SELECT digest FROM wtb_values WHERE digest=ANY(%s)", [list(digests)])}
 
+    def digests(self, after: str, limit: int) -> list[Digest]:
+        rows = self._select("SELECT digest FROM wtb_values WHERE digest>%s ORDER BY digest LIMIT %s", (after, limit))
+        return [row[0] for row in rows]
+
+    def values_of(self, kinds: Sequence[str], digests: Collection[Digest]) -> list[Value]:
+        rows = self._select(
+            "SELECT kind, data FROM wtb_values WHERE digest = ANY(%s) AND kind = ANY(%s)", [list(digests), list(kinds)]
+        )
+        return [Value(row[0], bytes(row[1])) for row in rows]
+
+    def remove_values(self, digests: Collection[Digest], through: int, stored_events: Sequence[StoredEvent]) -> bool:
+        with self.datastore.transaction(commit=True) as cursor:
+            # An append writes values first, then events. Who has begun one is waited for, who comes later waits: an
+            # append that found a value here, and so didn't write it, must have told in the log who names it.
+            cursor.execute(SQL("LOCK TABLE wtb_values IN SHARE ROW EXCLUSIVE MODE"))
+            cursor.execute(SQL(f"LOCK TABLE {EVENTS} IN EXCLUSIVE MODE"))
+            cursor.execute(SQL(f"SELECT MAX(notification_id) AS last FROM {EVENTS}"))
+            row = cursor.fetchone()
+            if ((row and row["last"]) or 0) != through:
+                return False
+            cursor.execute(SQL("DELETE FROM wtb_values WHERE digest = ANY(%s)"), [list(digests)])
+            insert = SQL(f"INSERT INTO {EVENTS} (originator_id, originator_version, topic, state) VALUES (%s,%s,%s,%s)")
+            for event in stored_events:
+                cursor.execute(
+                    insert, (event.originator_id, event.originator_version, event.topic, compact(event.state))
+                )
+            cursor.execute(SQL("SELECT pg_notify(%s, '')"), [CHANNEL])
+        with self._appended:
+            self._appended.notify_all()
+        return True
+
+    def wipe(self) -> bool:
+        return False
+
     def wait(self, after: int, seconds: float) -> bool:
         self._listen()
         deadline = time.monotonic() + seconds

@@ -72,6 +72,28 @@ class Recorder(Protocol):
         """Which of these values are stored."""
         ...
 
+    # --- taking values out
+
+    def digests(self, after: str, limit: int) -> list[Digest]:
+        """Digests of stored values that sort after one, in order."""
+        ...
+
+    def values_of(self, kinds: Sequence[str], digests: Collection[Digest]) -> list[Value]:
+        """Those of these values that are of one of these kinds."""
+        ...
+
+    def remove_values(self, digests: Collection[Digest], through: int, stored_events: Sequence[StoredEvent]) -> bool:
+        """Delete values and write events in one transaction, if no event has come after a position.
+
+        Else nothing is done, and the answer is False. Whoever is about to
+        write waits until it is over.
+        """
+        ...
+
+    def wipe(self) -> bool:
+        """See to it that what was deleted can't be found in the files any more; False when that can't be done here."""
+        ...
+
     def wait(self, after: int, seconds: float) -> bool: ...
 
     def close(self) -> None: ...

@@ -232,6 +232,44 @@ class SQLiteRecorder(library.SQLiteApplicationRecorder):
             found.update(row[0] for row in rows)
         return found
 
+    def digests(self, after: str, limit: int) -> list[Digest]:
+        rows = self._select("SELECT digest FROM wtb_values WHERE digest>? ORDER BY digest LIMIT ?", (after, limit))
+        return [row[0] for row in rows]
+
+    def values_of(self, kinds: Sequence[str], digests: Collection[Digest]) -> list[Value]:
+        found: list[Value] = []
+        wanted = list(digests)
+        for start in range(0, len(wanted), 900):
+            some = wanted[start : start + 900]
+            rows = self._select(
+                f"SELECT kind, data FROM wtb_values WHERE digest IN ({','.join('?' * len(some))}) "
+                f"AND kind IN ({','.join('?' * len(kinds))})",
+                [*some, *kinds],
+            )
+            found.extend(Value(*row) for row in rows)
+        return found
+
+    def remove_values(self, digests: Collection[Digest], through: int, stored_events: Sequence[StoredEvent]) -> bool:
+        with self._transaction() as cursor:
+            cursor.execute("PRAGMA secure_delete=ON")
+            if (cursor.execute(f"SELECT MAX(position) FROM {EVENTS}").fetchone()[0] or 0) != through:
+                return False
+            cursor.executemany("DELETE FROM wtb_values WHERE digest=?", [(digest,) for digest in digests])
+            cursor.executemany(
+                self.insert_events_statement,
+                [(e.originator_id, e.originator_version, e.topic, compact(e.state)) for e in stored_events],
+            )
+        with self._appended:
+            self._appended.notify_all()
+        return True
+
+    def wipe(self) -> bool:
+        # Deleted rows leave their bytes in free pages, and whenever rows were moved to other pages these kept a copy.
+        with self._writing:
+            self._writer.execute("VACUUM")
+            busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
     def wait(self, after: int, seconds: float) -> bool:
         # Other processes' appends can only be polled for; this process's own wake at once.
         deadline = time.monotonic() + seconds

@@ -1,17 +1,17 @@
 """The event store: facts in, recorded events out, over either database's recorder."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from eventsourcing.persistence import IntegrityError, StoredEvent
 
-from wtb.domain.errors import NotAStore, StoreUnavailable, ValueMissing, VersionConflict
+from wtb.domain.errors import NotAStore, StoreUnavailable, VersionConflict
 from wtb.domain.event_log import EMPTY_STREAM, Append, Appended, Recorded, StreamHead, Value
 from wtb.domain.execution import CheckpointsDeleted
 from wtb.domain.identifiers import Digest, Position, StreamName, Version
-from wtb.infra.event_store import chain, codec
+from wtb.infra.event_store import chain, codec, loss
 from wtb.infra.event_store.index import (
     CHECKPOINT_SCOPE,
     LIFECYCLE_SCOPE,
@@ -19,6 +19,7 @@ from wtb.infra.event_store.index import (
     IndexEntry,
     entries_of,
 )
+from wtb.infra.event_store.parts import PARTS
 from wtb.infra.event_store.recorder import Recorder, Row
 from wtb.infra.event_store.sqlite import SQLiteRecorder, translated_errors
 from wtb.infra.redaction import Redaction
@@ -27,6 +28,7 @@ Synchronous = Literal["NORMAL", "FULL"]
 
 CHAIN_LINE = 65
 """Bytes of a stored event's first line."""
+DIGESTS_AT_A_TIME = 10_000
 
 
 class Stored(NamedTuple):
@@ -147,13 +149,45 @@ class EventStore:
         with translated_errors(self.name):
             found = self._recorder.read_values(digests)
         if gone := set(digests) - found.keys():
-            raise ValueMissing(f"value {min(gone)} isn't stored in {self.name}")
+            raise loss.missing(self, min(gone), self.name)
         return found
 
     def missing(self, digests: Collection[Digest]) -> set[Digest]:
         """Those of the values that aren't stored."""
         with translated_errors(self.name):
             return set(digests) - self._recorder.known(digests)
+
+    def every_digest(self) -> Iterator[Digest]:
+        """The digests of all stored values, in order."""
+        after = ""
+        while True:
+            with translated_errors(self.name):
+                page = self._recorder.digests(after, DIGESTS_AT_A_TIME)
+            if not page:
+                return
+            yield from page
+            after = page[-1]
+
+    def composites(self, digests: Collection[Digest]) -> list[Value]:
+        """Those of the values that are made of others, as far as they are stored."""
+        kinds = [kind + ending for kind in PARTS for ending in ("", "+zstd")]
+        with translated_errors(self.name):
+            return self._recorder.values_of(kinds, digests)
+
+    def remove(self, digests: Collection[Digest], through: Position, note: Append) -> bool:
+        """Take values out and append what says so, in one transaction, if the log still ends at a position.
+
+        False when it doesn't, and then nothing was done. While it is at work
+        nothing else is written, so what was found to be named by nobody stays so.
+        """
+        encoded = self._encoded(note)
+        with translated_errors(self.name):
+            return self._recorder.remove_values(digests, through, encoded.events)
+
+    def wipe(self) -> bool:
+        """Overwrite what was removed wherever the database still has its bytes; False where that is others' to do."""
+        with translated_errors(self.name):
+            return self._recorder.wipe()
 
     def wait(self, after: int, seconds: float) -> bool:
         with translated_errors(self.name):

@@ -9,6 +9,9 @@ Db = Annotated[str | None, typer.Option("--db", metavar="PATH|URL", help="The st
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A TOML file of settings.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="The execution.", show_default=False)]
+Alone = Annotated[
+    bool, typer.Option("--alone", help="No program uses the checkpointer alone on this store now; you have seen to it.")
+]
 
 audit_app = typer.Typer(
     name="audit",
@@ -56,3 +59,44 @@ def import_bundle(
     from wtb.interfaces.cli.shared import Shared
 
     raise typer.Exit(bundles.import_bundle(Shared(db, config, json), file, most_bytes))
+
+
+@audit_app.command()
+def archive(
+    execution_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="The executions.", show_default=False)
+    ] = None,
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", metavar="AGE", help="Those that ended so long ago: 90d, 12h, 30m.")
+    ] = None,
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the files go; else ./archive.")] = Path(
+        "archive"
+    ),
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")] = "",
+    alone: Alone = False,
+    db: Db = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Move ended executions to files; their events stay."""
+    from wtb.interfaces.cli import bundles
+    from wtb.interfaces.cli.shared import Shared
+
+    raise typer.Exit(bundles.archive(Shared(db, config, json), execution_ids, older_than, to, reason, alone=alone))
+
+
+@audit_app.command()
+def erase(
+    execution_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The executions.", show_default=False)],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    alone: Alone = False,
+    db: Db = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Erase executions and their forks for ever; the log stays whole."""
+    from wtb.interfaces.cli import bundles
+    from wtb.interfaces.cli.shared import Shared
+
+    raise typer.Exit(bundles.erase(Shared(db, config, json), execution_ids, reason, yes=yes, alone=alone))
