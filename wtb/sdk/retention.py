@@ -225,8 +225,8 @@ def _remove(
     `ExecutionTaken`, `InvalidRequest` or `VersionConflict`.
     """
     for _ in range(TRIES):
-        audit = platform.store.head(AUDIT_STREAM)
         removal.catch_up()
+        audit = platform.store.head(AUDIT_STREAM)
         # From here on everything is judged as of that position; if the log goes beyond it, nothing is removed.
         if removal.alone and not alone:
             raise InvalidRequest(
