@@ -5,10 +5,8 @@ from typing import Annotated
 
 import typer
 
-Db = Annotated[str | None, typer.Option("--db", metavar="PATH|URL", help="The store; else WTB_DB, or ./data/wtb.db.")]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A TOML file of settings.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="The execution.", show_default=False)]
+from wtb.interfaces.cli.options import Config, Db, ExecutionId, Json
+
 Alone = Annotated[
     bool, typer.Option("--alone", help="No program uses the checkpointer alone on this store now; you have seen to it.")
 ]
