@@ -1,6 +1,7 @@
 """An execution is exported to a file and imported elsewhere, on either database, and is the same there."""
 
 import json
+import os
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, MessagesState, StateGraph
 
 from tests.infra.event_store.test_bundle import checkpoint
@@ -211,6 +213,51 @@ def test_exporting_twice_gives_the_same_bytes(bench: TestBench, tmp_path: Path) 
     one = bench.export(done.execution_id, tmp_path / "one")
     two = bench.export(done.execution_id, str(tmp_path / "two"))
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_files_of_the_output_folder_come_along(bench: TestBench, elsewhere: TestBench, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 9000  # more than two pieces
+
+    def writes(state: Notes, config: RunnableConfig) -> Any:
+        folder = Path(config["configurable"]["output_dir"])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "data.bin").write_bytes(content)
+        (folder / os.fsdecode(b"not \xff utf-8")).write_text("odd")
+
+    done = bench.run(chain(writes=writes, after=says("after")), {"query": "q"})
+    file = bench.export(done.execution_id, tmp_path)
+    assert "files" in {line["kind"] for line in lines(members(file)["values.ndjson"])}
+    elsewhere.import_bundle(file)
+    assert elsewhere.files(done.execution_id) == bench.files(done.execution_id)
+    assert elsewhere.read_file(done.execution_id, "data.bin") == content
+    assert elsewhere.export(done.execution_id, tmp_path / "again").read_bytes() == file.read_bytes()
+
+
+def test_a_fork_comes_along_without_what_it_was_forked_from(
+    bench: TestBench, elsewhere: TestBench, tmp_path: Path
+) -> None:
+    flow = chain(one=says("one"), two=says("two"))
+    done = bench.run(flow, {"query": "q"})
+    fork = bench.fork(done.execution_id, node="two", state={"notes": ["changed"]}, graph=flow)
+    elsewhere.import_bundle(bench.export(fork.execution_id, tmp_path))
+    assert shown(elsewhere, fork.execution_id)["state"] == shown(bench, fork.execution_id)["state"]
+    assert elsewhere.execution(fork.execution_id).parent_execution == done.execution_id
+    assert elsewhere.lineage(fork.execution_id).ancestors == ()
+    elsewhere.import_bundle(bench.export(done.execution_id, tmp_path))
+    assert [each.id for each in elsewhere.lineage(fork.execution_id).ancestors] == [done.execution_id]
+
+
+def test_an_imported_execution_can_be_forked_rolled_back_and_retried(
+    bench: TestBench, elsewhere: TestBench, tmp_path: Path
+) -> None:
+    flow = chain(one=says("one"), two=says("two"))
+    done = bench.run(flow, {"query": "q"})
+    bench.rollback(done.execution_id, node="two", graph=flow)
+    elsewhere.import_bundle(bench.export(done.execution_id, tmp_path))
+    assert shown(elsewhere, done.execution_id)["state"] == shown(bench, done.execution_id)["state"]
+    fork = elsewhere.fork(done.execution_id, graph=flow)
+    assert fork.state["notes"] == ["one", "two"]
+    assert elsewhere.resume(done.execution_id, graph=flow).state["notes"] == ["one", "two"]
 
 
 # --- what is there already --------------------------------------------------------------------------
