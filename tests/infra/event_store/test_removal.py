@@ -130,3 +130,18 @@ def test_a_value_named_by_nobody_goes(store: EventStore) -> None:
     removal = Removal(store, [], {})
     removal.catch_up()
     assert removal.lost() == {A[0]}
+
+
+def test_bytes_that_lie_in_free_pages_since_earlier_are_wiped_too(tmp_path: Path) -> None:
+    secrets = [text_value(f"{place} secret " * 50) for place in range(20)]
+    path = tmp_path / "wtb.db"
+    store = open_store(str(path))
+    store.append([appending(ONE, store.head(ONE), [checkpoint("1")], dict(secrets))])
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA secure_delete=OFF")
+    other.execute("DELETE FROM wtb_values")
+    other.close()
+    assert any(b" secret " in file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
+    assert store.wipe()
+    assert not any(b" secret " in file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
+    store.close()
