@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import comparison, history, on_postgres, one_execution, rebuild, recording, replay, travel
+from benchmarks import commands, comparison, history, on_postgres, one_execution, rebuild, recording, replay, travel
 from benchmarks.measure import Figure, tell
 
 
@@ -27,6 +27,7 @@ def main() -> None:
         "length": lambda: history.length(rounds * 2),
         "travel": lambda: travel.branching(rounds * 10, 1_000 if chosen.quick else 100_000),
         "replay": lambda: replay.replay(rounds * 2, steps, messages),
+        "commands": lambda: commands.commands(rounds * 6, 5_000 if chosen.quick else 100_000),
         "rebuild": lambda: [rebuild.rebuild(5_000 if chosen.quick else 200_000)],
         "comparison": lambda: comparison.comparison(rounds * 2, steps),
         "postgres": lambda: on_postgres.table(max(1, rounds // 2), steps, messages),

@@ -54,7 +54,7 @@ def listing(rounds: int, steps: int) -> list[Figure]:
     ]
 
 
-def _lengthen(bench: TestBench, execution: str, events: int) -> None:
+def lengthen(bench: TestBench, execution: str, events: int) -> None:
     """Give an execution a long past: node ends, as its runs would have left them."""
     store, stream = bench.platform.store, execution_stream(execution)
     started = ExecutionStarted(workflow="w", graph="g", input=NULL_DIGEST, worker=WorkerId("w"))
@@ -80,8 +80,8 @@ def _lengthen(bench: TestBench, execution: str, events: int) -> None:
 def length(rounds: int) -> list[Figure]:
     """Figure 7: reading one execution and appending to it, with 100 and with 100,000 events behind it."""
     with contenders.bench(None, "NORMAL") as (bench, _):
-        _lengthen(bench, "short", 100)
-        _lengthen(bench, "long", 100_000)
+        lengthen(bench, "short", 100)
+        lengthen(bench, "long", 100_000)
         bench.execution("long")
 
         def reading(execution: str) -> float:

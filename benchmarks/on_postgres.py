@@ -19,7 +19,7 @@ _numbers = itertools.count()
 
 
 @contextmanager
-def _server() -> Iterator[str]:
+def server() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         server = postgres_server.get_server(folder, cleanup_mode="stop")
         try:
@@ -29,7 +29,7 @@ def _server() -> Iterator[str]:
 
 
 @contextmanager
-def _database(server: str) -> Iterator[str]:
+def database(server: str) -> Iterator[str]:
     name = f"measured_{next(_numbers)}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
@@ -49,13 +49,13 @@ def table(rounds: int, steps: int, messages: int) -> list[Figure]:
     says = graphs.chat(messages)
     small, big = graphs.counting(1000), graphs.counting(100_000)
     loop = f"loop of {steps} steps, 1 kB"
-    with _server() as server:
+    with server() as running:
         return [
-            _figure(server, f"{loop}, NORMAL", graphs.loop(steps), small, "NORMAL", rounds, steps),
-            _figure(server, f"{loop}, FULL", graphs.loop(steps), small, "FULL", rounds, steps),
-            _figure(server, "10-node graph, one execution, FULL", graphs.linear(10), small, "FULL", rounds * 5, 10),
-            _figure(server, f"{messages} messages of 1 kB", says, graphs.chatting(), "FULL", rounds, messages),
-            _figure(server, f"100 kB unchanging, {steps} steps", graphs.loop(steps), big, "FULL", rounds, steps),
+            _figure(running, f"{loop}, NORMAL", graphs.loop(steps), small, "NORMAL", rounds, steps),
+            _figure(running, f"{loop}, FULL", graphs.loop(steps), small, "FULL", rounds, steps),
+            _figure(running, "10-node graph, one execution, FULL", graphs.linear(10), small, "FULL", rounds * 5, 10),
+            _figure(running, f"{messages} messages of 1 kB", says, graphs.chatting(), "FULL", rounds, messages),
+            _figure(running, f"100 kB unchanging, {steps} steps", graphs.loop(steps), big, "FULL", rounds, steps),
         ]
 
 
@@ -73,7 +73,7 @@ def _figure(
     sizes: dict[str, float] = {}
 
     def peer() -> float:
-        with _database(server) as url:
+        with database(server) as url:
             with PostgresSaver.from_conn_string(f"{url}&{option}") as saver:
                 saver.setup()
                 graph = builder.compile(checkpointer=saver)
@@ -83,7 +83,7 @@ def _figure(
             return took
 
     def ours() -> float:
-        with _database(server) as url:
+        with database(server) as url:
             before = _size(url)
             took = contenders.with_wtb(builder, state, synchronous, location=url)
             sizes["wtb"] = _size(url) - before

@@ -90,6 +90,75 @@ def race(project: WorkflowProject, graph: MakeGraph, tries: Sequence[tuple[str, 
     return outcomes
 
 
+@contextmanager
+def frozen(project: WorkflowProject, graph: MakeGraph, execution: str, gate: Path) -> Iterator[list[str]]:
+    """As `lives`, but stopped by its system while the context lasts; what came of the run is in the list after."""
+    outcome: list[str] = []
+    here, there = _forks.Pipe(duplex=False)
+    child = _forks.Process(target=_tell_run_with_gate, args=(project, graph, execution, gate, there))
+    os.mkfifo(gate)
+    child.start()
+    there.close()
+    assert child.pid is not None
+    with gate.open("w"):
+        os.kill(child.pid, signal.SIGSTOP)
+        try:
+            yield outcome
+        finally:
+            os.kill(child.pid, signal.SIGCONT)
+    outcome.append(here.recv())
+    child.join()
+
+
+def _tell_run_with_gate(
+    project: WorkflowProject, graph: MakeGraph, execution: str, gate: Path, told: Connection
+) -> None:
+    try:
+        _run_with_gate(project, graph, execution, gate)
+    except WtbError as refusal:
+        told.send(type(refusal).__name__)
+    else:
+        told.send("finished")
+
+
+def contest(
+    project: WorkflowProject, graph: MakeGraph, executions: Sequence[str], verbs: Sequence[tuple[str, tuple[Any, ...]]]
+) -> list[list[str]]:
+    """Each process does its verb to the executions in turn, all at once; the status or the refusal, by process."""
+    barrier = _forks.Barrier(len(verbs))
+    rivals = []
+    for verb in verbs:
+        here, there = _forks.Pipe(duplex=False)
+        child = _forks.Process(target=_contest, args=(project, graph, executions, verb, barrier, there))
+        child.start()
+        there.close()
+        rivals.append((child, here))
+    outcomes: list[list[str]] = [here.recv() for _, here in rivals]
+    for child, _ in rivals:
+        child.join()
+    return outcomes
+
+
+def _contest(
+    project: WorkflowProject,
+    graph: MakeGraph,
+    executions: Sequence[str],
+    verb: tuple[str, tuple[Any, ...]],
+    barrier: Barrier,
+    told: Connection,
+) -> None:
+    outcomes = []
+    with TestBench(project) as bench:
+        bench.register(graph())
+        for execution in executions:
+            barrier.wait(30)
+            try:
+                outcomes.append(getattr(bench, verb[0])(execution, *verb[1]).status)
+            except WtbError as refusal:
+                outcomes.append(type(refusal).__name__)
+    told.send(outcomes)
+
+
 def _race(
     project: WorkflowProject,
     graph: MakeGraph,

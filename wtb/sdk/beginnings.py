@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, cast
 
 from langgraph.types import Command
@@ -16,12 +17,15 @@ from wtb.domain.errors import (
     InvalidAnswer,
     NodeNotFound,
     VersionConflict,
+    WrongStatus,
     WtbError,
 )
 from wtb.domain.event_log import EMPTY_STREAM, Origin, Recorded, StreamHead
 from wtb.domain.execution import (
+    BreakpointsSet,
     CancelRequested,
     Claim,
+    ExecutionCancelled,
     ExecutionPaused,
     ExecutionRecovered,
     ExecutionResumed,
@@ -37,7 +41,8 @@ from wtb.domain.execution import (
     fold,
 )
 from wtb.domain.identifiers import CheckpointId, Digest, ExecutionId, Namespace, WorkerId, execution_stream
-from wtb.infra.event_store.journal import Journal
+from wtb.infra.event_store.journal import Amend, Journal
+from wtb.infra.langgraph.control import Control
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.langgraph.recording import Recording, Skip
 from wtb.sdk.platform import Platform
@@ -105,18 +110,22 @@ def start(
     emit: Emit | None = None,
     *,
     new: bool,
+    held: BreakpointsSet | None = None,
 ) -> Run:
     """A new execution, noted but not durable yet: its first node's start makes both so.
 
-    ``new`` says that the id was just made, so nobody can have used it. Raises
-    `InvalidState`, `NodeNotFound`, `VariantNotFound` or `ExecutionExists`.
+    ``new`` says that the id was just made, so nobody can have used it; ``held`` are
+    its breakpoints. Raises `InvalidState`, `NodeNotFound`, `VariantNotFound` or
+    `ExecutionExists`.
     """
+    held = held or BreakpointsSet()
     graph.check_input(state)
     graph.check_variants(variants)
+    graph.check_nodes((*held.before, *held.after), variants)
     head = EMPTY_STREAM if new else platform.store.head(execution_stream(execution))
     if head != EMPTY_STREAM:
         raise ExecutionExists(execution)
-    recording = recording_of(platform, execution, head, origin, variants, emit)
+    recording = recording_of(platform, execution, head, origin, variants, emit, Control(held))
     started = ExecutionStarted(
         workflow=workflow,
         graph=graph.version,
@@ -124,7 +133,10 @@ def start(
         worker=platform.presence.announce(),
         variants=dict(variants),
     )
-    begin(platform, execution, recording, decisions.start(execution, Unknown(), started), durable=False)
+    facts = decisions.start(execution, Unknown(), started)
+    if held != BreakpointsSet():
+        facts.append(held)
+    begin(platform, execution, recording, facts, durable=False)
     return Run(platform, execution, workflow, graph, recording, state, options, emit)
 
 
@@ -160,8 +172,7 @@ def _resume(
     }
     begin(platform, execution, run.recording, decisions.resume(execution, now.state, worker, named))
     with giving_up(run):
-        # Paused before LangGraph had seen the input, it still has to.
-        run.input = Command(resume=dict(answers)) if answers else _input_unseen(run, now.started)
+        run.input = _what_was_left(run, now, answers or {})
     return run
 
 
@@ -211,15 +222,16 @@ def skip(
     return _going_on(platform, now, request, decisions.skip(execution, now.state, fact), run)
 
 
-def recover(platform: Platform, execution: ExecutionId, request: Request) -> Run | None:
+def recover(platform: Platform, execution: ExecutionId, request: Request, *, take_over: bool = False) -> Run | None:
     """Take over an execution whose process died; None when there is nothing to recover.
 
-    Raises `ExecutionNotFound`, `ExecutionTaken` or `WorkflowNotFound`.
+    ``take_over``: somebody who knows says that its process is dead, though it looks
+    alive. Raises `ExecutionNotFound`, `ExecutionTaken` or `WorkflowNotFound`.
     """
     while True:
         try:
             now = standing(platform, execution)
-            alive = isinstance(now.state, Running) and is_run(platform, execution, now.state.worker)
+            alive = not take_over and isinstance(now.state, Running) and is_run(platform, execution, now.state.worker)
             facts = decisions.recover(execution, now.state, platform.presence.announce(), alive=alive)
             return _going_on(platform, now, request, facts) if facts else None
         except VersionConflict:
@@ -244,7 +256,10 @@ def _claimed(platform: Platform, now: Standing, request: Request) -> Run:
     """The run of an execution that is about to be claimed."""
     graph = request.find_graph(now.started.workflow)
     graph.check_variants(now.started.variants)
-    recording = recording_of(platform, now.execution, now.head, request.origin, now.started.variants, request.emit)
+    control = Control.left_by(now.facts)
+    recording = recording_of(
+        platform, now.execution, now.head, request.origin, now.started.variants, request.emit, control
+    )
     return Run(platform, now.execution, now.started.workflow, graph, recording, None, request.options, request.emit)
 
 
@@ -277,23 +292,30 @@ def _input_unseen(run: Run, started: ExecutionStarted) -> Any:
     return run.graph.saver.history.load({started.input})[started.input]
 
 
-def _what_was_left(run: Run, now: Standing) -> Any:
-    """The input LangGraph never saw, answers it hadn't taken yet, or nothing."""
+def _what_was_left(run: Run, now: Standing, given: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    """The input LangGraph never saw, answers that are given now or that no node had taken yet, or nothing."""
     unseen = _input_unseen(run, now.started)
     if unseen is not None:
         return unseen
+    answers = {**_untaken_answers(run, now), **given}
+    return Command(resume=answers) if answers else None
+
+
+def _untaken_answers(run: Run, now: Standing) -> dict[str, Any]:
+    """Answers that were given, and whose nodes haven't run since: it broke off, or was paused again, before."""
     answers: dict[str, Digest] = {}
     for fact in now.facts:
         if isinstance(fact, ExecutionPaused):
-            answers = {}
+            for question in fact.questions:
+                answers.pop(question.id, None)
         elif isinstance(fact, ExecutionResumed):
-            answers = fact.answers
+            answers.update(fact.answers)
+    if not answers:
+        return {}
     waiting = {interrupt.id for interrupt in run.graph.graph.get_state(config_of(run)).interrupts}
     untaken = waiting & answers.keys()
-    if not untaken:
-        return None
-    given = run.graph.saver.history.load({answers[interrupt] for interrupt in untaken})
-    return Command(resume={interrupt: given[answers[interrupt]] for interrupt in untaken})
+    stored = run.graph.saver.history.load({answers[interrupt] for interrupt in untaken})
+    return {interrupt: stored[answers[interrupt]] for interrupt in untaken}
 
 
 def _skip(run: Run, facts: Sequence[LifecycleFact]) -> Skip | None:
@@ -324,6 +346,7 @@ def recording_of(
     origin: Origin,
     variants: Mapping[str, str],
     emit: Emit | None = None,
+    control: Control | None = None,
 ) -> Recording:
     """A recording that goes on after ``head``."""
     worker = platform.presence.announce()
@@ -331,17 +354,19 @@ def recording_of(
         execution_stream(execution),
         head,
         origin,
-        admit=lambda added: _admit(execution, worker, added, held=journal.position > 0),
+        admit=lambda added: _admit(execution, worker, added, recording, held=journal.position > 0),
         told=None if emit is None else _each(emit),
     )
-    return Recording(
+    recording = Recording(
         journal,
         platform.saver.committer,
         engine=True,
         fresh=head == EMPTY_STREAM,
         variants=variants,
         files=platform.output_folder(execution),
+        control=control,
     )
+    return recording
 
 
 def _each(emit: Emit) -> Callable[[Sequence[Recorded]], None]:
@@ -372,17 +397,25 @@ def begin(
             raise
 
 
-def _admit(execution: ExecutionId, worker: WorkerId, added: Sequence[Recorded], *, held: bool) -> None:
+def _admit(
+    execution: ExecutionId, worker: WorkerId, added: Sequence[Recorded], recording: Recording, *, held: bool
+) -> Amend:
     """Judge what others added to the stream: while this process holds the execution they may only ask for something.
 
-    Raises `ExecutionExists`, `ExecutionTaken`, or `VersionConflict` when the
-    claim to hold it rests on what is no longer so.
+    Raises `ExecutionExists`, `VersionConflict` when the claim to hold it rests on
+    what is no longer so; `ExecutionTaken` or `WrongStatus` when others, who took
+    this process for dead, run it now or have ended it.
     """
     for event in added:
         fact = event.fact
         if isinstance(fact, ExecutionStarted):
             raise ExecutionExists(execution)
-        if not held and isinstance(fact, LifecycleFact) and not isinstance(fact, PauseRequested | CancelRequested):
+        if isinstance(fact, PauseRequested | CancelRequested | BreakpointsSet):
+            recording.hear(fact)
+        elif not held and isinstance(fact, LifecycleFact):
             raise VersionConflict(event.stream, event.version - 1)
-        if isinstance(fact, Claim) and fact.worker != worker:
+        elif isinstance(fact, Claim) and fact.worker != worker:
             raise ExecutionTaken(execution, fact.worker)
+        elif isinstance(fact, ExecutionCancelled):
+            raise WrongStatus(execution, "cancelled", "go on")
+    return recording.control.amended

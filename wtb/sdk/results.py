@@ -7,9 +7,11 @@ from html import escape
 from typing import Any, Literal
 
 from wtb.domain.errors import ExecutionFailedError
-from wtb.domain.identifiers import CheckpointId, ExecutionId, Position
+from wtb.domain.execution import Stop
+from wtb.domain.identifiers import CheckpointId, ExecutionId, Position, Version
 
 Status = Literal["running", "paused", "completed", "failed", "cancelled"]
+PauseReason = Literal["interrupt", "request", "breakpoint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ class RunResult:
     duration: timedelta
     position: Position
     """The log's position of the run's last event."""
+    pause_reason: PauseReason | None = None
+    """Why it is paused: a node asked, somebody requested it, or a breakpoint stopped it."""
+    stops: tuple[Stop, ...] = ()
+    """The nodes before which breakpoints stopped it."""
 
     def raise_for_status(self) -> "RunResult":
         """Itself; raises `ExecutionFailedError` from the node's error when the execution failed."""
@@ -101,6 +107,19 @@ class State(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.channels)
+
+
+@dataclass(frozen=True, slots=True)
+class Commanded:
+    """What a command made of an execution that another process may run."""
+
+    execution_id: ExecutionId
+    status: Status
+    """As it is now; one that is still running stops at its next node boundary."""
+    version: Version
+    """The stream's version now."""
+    changed: bool
+    """False when it was so already."""
 
 
 @dataclass(frozen=True, slots=True)

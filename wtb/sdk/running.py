@@ -22,7 +22,7 @@ from wtb.domain.identifiers import ExecutionId, Position, node_path
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.langgraph.recording import Recording
 from wtb.sdk.platform import Platform
-from wtb.sdk.results import CustomStreamed, Interrupt, RunError, RunResult, Status, TokenStreamed
+from wtb.sdk.results import CustomStreamed, Interrupt, PauseReason, RunError, RunResult, Status, TokenStreamed
 
 Progress = Recorded | TokenStreamed | CustomStreamed
 """What shows while an execution runs: facts once they are durable, and what is streamed past the record."""
@@ -82,7 +82,7 @@ def drive(run: Run) -> RunResult:
     try:
         result = _outcome(run)
         run.recording.commit()
-        return replace(result, position=run.recording.journal.position)
+        return _recorded(run, result)
     except BaseException as stop:
         _abandoned(run, stop)
         raise
@@ -96,7 +96,7 @@ async def adrive(run: Run) -> RunResult:
     try:
         result = await _aoutcome(run)
         await run.recording.acommit()
-        return replace(result, position=run.recording.journal.position)
+        return _recorded(run, result)
     except BaseException as stop:
         _abandoned(run, stop)
         raise
@@ -159,19 +159,29 @@ def _streamed(run: Run, emit: Emit, part: Any, output: Any) -> Any:
 
 
 def _concluded(run: Run, output: Any) -> RunResult:
-    interrupts = run.recording.interrupts
+    interrupts, control = run.recording.interrupts, run.recording.control
+    stops = tuple(control.stops)
     status: Status = "paused"
+    reason: PauseReason | None = None
     if interrupts:
+        reason = "interrupt"
+    elif control.kept_back:
+        reason = "request" if control.pause else "breakpoint"
+    elif run.graph.has_breakpoints and run.graph.graph.get_state(config_of(run)).next:
+        reason = "breakpoint"
+    if reason is None:
+        # A request that found no node left to start came too late.
+        status = "completed"
+        run.recording.journal.note(ExecutionCompleted(duration_us=_elapsed_us(run)))
+    elif control.cancel is not None:
+        status, reason, interrupts, stops = "cancelled", None, [], ()
+        run.recording.journal.note(ExecutionCancelled(reason=control.cancel.reason))
+    else:
         questions = tuple(
             Question(id=i.id, value=run.recording.name_value("(interrupt)", i.id, i.value, run.graph.saver.serde))
             for i in interrupts
         )
-        run.recording.journal.note(ExecutionPaused(reason="interrupt", questions=questions))
-    elif run.graph.has_breakpoints and run.graph.graph.get_state(config_of(run)).next:
-        run.recording.journal.note(ExecutionPaused(reason="breakpoint"))
-    else:
-        status = "completed"
-        run.recording.journal.note(ExecutionCompleted(duration_us=_elapsed_us(run)))
+        run.recording.journal.note(ExecutionPaused(reason=reason, questions=questions, stops=stops))
     state = dict(output) if isinstance(output, Mapping) else {"output": output}
     state.pop(INTERRUPTS, None)
     return RunResult(
@@ -183,6 +193,8 @@ def _concluded(run: Run, output: Any) -> RunResult:
         error=None,
         duration=timedelta(microseconds=_elapsed_us(run)),
         position=Position(0),
+        pause_reason=reason,
+        stops=stops,
     )
 
 
@@ -205,6 +217,13 @@ def _failed(run: Run, error: Exception) -> RunResult:
         duration=timedelta(microseconds=_elapsed_us(run)),
         position=Position(0),
     )
+
+
+def _recorded(run: Run, result: RunResult) -> RunResult:
+    """The result, now that its last fact is durable."""
+    if run.recording.control.cut_short:
+        result = replace(result, status="cancelled", interrupts=(), pause_reason=None, stops=())
+    return replace(result, position=run.recording.journal.position)
 
 
 def _abandoned(run: Run, stop: BaseException) -> None:

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
-from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, NotFound
+from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, InvalidRequest, NotFound
 from wtb.domain.event_log import EMPTY_STREAM, Recorded
+from wtb.domain.execution import BreakpointsSet
 from wtb.domain.identifiers import Position, execution_stream, known_id, new_id
 from wtb.infra.output_restoring import Restored
 from wtb.projections import checkpoints, executions, steps
@@ -18,6 +20,7 @@ from wtb.projections.executions import Execution
 from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
 from wtb.sdk import beginnings, bundles, comparing, files, replay, retention, time_travel
+from wtb.sdk import beginnings, comparing, control, files, replay, time_travel
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.beginnings import UNANSWERED, Request
 from wtb.sdk.comparison import Comparison, FirstDifference
@@ -28,6 +31,8 @@ from wtb.sdk.platform import new_execution_id, open_platform
 from wtb.sdk.replay_report import ReplayReport
 from wtb.sdk.results import Recovery, RunResult, State, Status, Unrecovered
 from wtb.sdk.retention import Archived, Erasure
+from wtb.sdk.replay import ReplayReport
+from wtb.sdk.results import Commanded, Recovery, RunResult, State, Status, Unrecovered
 from wtb.sdk.running import Emit, Options, Run, adrive, drive
 from wtb.sdk.state import state_at, workflow_of
 from wtb.sdk.streaming import AsyncRunStream, RunStream
@@ -86,6 +91,8 @@ class TestBench:
         workflow: str | None = None,
         execution_id: str | None = None,
         variants: Mapping[str, object] | None = None,
+        break_before: Sequence[str] = (),
+        break_after: Sequence[str] = (),
         config: RunnableConfig | None = None,
         context: Any = None,
         actor: str | None = None,
@@ -94,12 +101,16 @@ class TestBench:
         """Run a `StateGraph` or a compiled graph to its end, its first interrupt or its failure.
 
         ``variants`` puts other implementations in the place of nodes: node path to
-        the name of a variant of the project's, or to an implementation. A node's
+        the name of a variant of the project's, or to an implementation. It pauses
+        ``break_before`` and ``break_after`` the nodes with these paths. A node's
         failure is told by the result's ``status`` and ``error``. Raises
         `InvalidGraph`, `InvalidState`, `InvalidRequest`, `NodeNotFound`,
         `VariantNotFound`, `ExecutionExists` or `StoreError`.
         """
-        return drive(self._start(graph, initial_state, workflow, execution_id, variants, config, context, actor, trace))
+        held = _breakpoints(break_before, break_after)
+        return drive(
+            self._start(graph, initial_state, workflow, execution_id, variants, held, config, context, actor, trace)
+        )
 
     async def arun(
         self,
@@ -109,14 +120,17 @@ class TestBench:
         workflow: str | None = None,
         execution_id: str | None = None,
         variants: Mapping[str, object] | None = None,
+        break_before: Sequence[str] = (),
+        break_after: Sequence[str] = (),
         config: RunnableConfig | None = None,
         context: Any = None,
         actor: str | None = None,
         trace: str | None = None,
     ) -> RunResult:
         """`run` on the running event loop."""
+        held = _breakpoints(break_before, break_after)
         return await adrive(
-            self._start(graph, initial_state, workflow, execution_id, variants, config, context, actor, trace)
+            self._start(graph, initial_state, workflow, execution_id, variants, held, config, context, actor, trace)
         )
 
     def stream(
@@ -127,15 +141,18 @@ class TestBench:
         workflow: str | None = None,
         execution_id: str | None = None,
         variants: Mapping[str, object] | None = None,
+        break_before: Sequence[str] = (),
+        break_after: Sequence[str] = (),
         config: RunnableConfig | None = None,
         context: Any = None,
         actor: str | None = None,
         trace: str | None = None,
     ) -> RunStream:
         """`run`, and iterate over what happens meanwhile: durable events, tokens, custom data; then ``.result``."""
+        held = _breakpoints(break_before, break_after)
         return RunStream(
             lambda emit: self._start(
-                graph, initial_state, workflow, execution_id, variants, config, context, actor, trace, emit
+                graph, initial_state, workflow, execution_id, variants, held, config, context, actor, trace, emit
             )
         )
 
@@ -147,15 +164,18 @@ class TestBench:
         workflow: str | None = None,
         execution_id: str | None = None,
         variants: Mapping[str, object] | None = None,
+        break_before: Sequence[str] = (),
+        break_after: Sequence[str] = (),
         config: RunnableConfig | None = None,
         context: Any = None,
         actor: str | None = None,
         trace: str | None = None,
     ) -> AsyncRunStream:
         """`stream` for ``async for``; then ``await stream.result()``."""
+        held = _breakpoints(break_before, break_after)
         return AsyncRunStream(
             lambda emit: self._start(
-                graph, initial_state, workflow, execution_id, variants, config, context, actor, trace, emit
+                graph, initial_state, workflow, execution_id, variants, held, config, context, actor, trace, emit
             )
         )
 
@@ -166,6 +186,7 @@ class TestBench:
         workflow: str | None,
         execution_id: str | None,
         variants: Mapping[str, object] | None,
+        held: BreakpointsSet,
         config: RunnableConfig | None,
         context: Any,
         actor: str | None,
@@ -184,6 +205,7 @@ class TestBench:
             Options(config, context),
             emit,
             new=execution_id is None,
+            held=held,
         )
 
     def resume(
@@ -261,13 +283,19 @@ class TestBench:
             find = lambda workflow: self._workflows.register(graph, workflow)[1]  # noqa: E731
         return Request(find, self.platform.origin(cause=cause, actor=actor), Options(config, context), emit)
 
-    def recover(self, execution_id: str | None = None, *, graph: object | None = None) -> Recovery:
+    def recover(
+        self, execution_id: str | None = None, *, graph: object | None = None, take_over: bool = False
+    ) -> Recovery:
         """Finish executions whose process died, without running a finished node again.
 
         All of them, or one. ``graph`` stands for its own workflow, or for that of the
         one named. Those that can't be recovered now (their graph is unknown here,
-        another process was first) are told in ``left``.
+        another process was first) are told in ``left``. ``take_over`` recovers the one
+        named though its process looks alive; should that come back, it finds itself
+        shut out and stops. Raises `InvalidRequest` for ``take_over`` without an id.
         """
+        if take_over and execution_id is None:
+            raise InvalidRequest("take_over needs an execution", hint="Name the one whose process is gone.")
         if graph is not None and execution_id is None:
             self.register(graph)
             graph = None
@@ -276,7 +304,8 @@ class TestBench:
         left: list[Unrecovered] = []
         for execution in found:
             try:
-                run = beginnings.recover(self.platform, execution, self._request("recover", graph))
+                request = self._request("recover", graph)
+                run = beginnings.recover(self.platform, execution, request, take_over=take_over)
                 if run is not None:
                     results.append(drive(run))
             except (Conflict, NotFound) as refusal:
@@ -632,6 +661,47 @@ class TestBench:
         """Make the read models anew from the log, while they are read; the position they have got to."""
         return self.platform.projector.rebuild()
 
+    # --- control from outside ---------------------------------------------------------------------
+
+    def pause(
+        self, execution_id: str, reason: str = "", *, actor: str | None = None, if_version: int | None = None
+    ) -> Commanded:
+        """Have an execution stop before its next node, whichever process runs it; `resume` goes on.
+
+        With ``if_version`` only while its stream is at that version. Raises
+        `ExecutionNotFound`, `WrongStatus` when it has ended, or `VersionConflict`.
+        """
+        origin = self.platform.origin(cause="pause", actor=actor)
+        return control.pause(self.platform, known_id(execution_id), reason, origin, if_version)
+
+    def cancel(
+        self, execution_id: str, reason: str = "", *, actor: str | None = None, if_version: int | None = None
+    ) -> Commanded:
+        """End an execution: before its next node, or at once when it is paused or its process is dead.
+
+        Raises as `pause` does.
+        """
+        origin = self.platform.origin(cause="cancel", actor=actor)
+        return control.cancel(self.platform, known_id(execution_id), reason, origin, if_version)
+
+    def set_breakpoints(
+        self,
+        execution_id: str,
+        *,
+        before: Sequence[str] = (),
+        after: Sequence[str] = (),
+        actor: str | None = None,
+        if_version: int | None = None,
+    ) -> Commanded:
+        """Have an execution stop before and after these nodes, named by path; these replace those set before.
+
+        Raises `ExecutionNotFound`, `VersionConflict`, or `NodeNotFound` when the
+        workflow's graph is known here and has no such node.
+        """
+        origin = self.platform.origin(cause="set_breakpoints", actor=actor)
+        wanted, known = _breakpoints(before, after), self._workflows.get
+        return control.set_breakpoints(self.platform, known_id(execution_id), wanted, known, origin, if_version)
+
     # --- asking -----------------------------------------------------------------------------------
 
     def executions(
@@ -751,3 +821,7 @@ class TestBench:
         if head == EMPTY_STREAM:
             raise ExecutionNotFound(execution_id)
         return facts
+
+
+def _breakpoints(before: Sequence[str], after: Sequence[str]) -> BreakpointsSet:
+    return BreakpointsSet(before=tuple(dict.fromkeys(before)), after=tuple(dict.fromkeys(after)))

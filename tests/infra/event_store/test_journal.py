@@ -11,7 +11,7 @@ import pytest
 from tests.infra.event_store.given import ONE, ORIGIN, TWO, grow, reasons, said
 from wtb.domain.errors import ExecutionTaken, InvalidState, StoreUnavailable, VersionConflict
 from wtb.domain.event_log import EMPTY_STREAM, Append, Appended, Recorded, Value
-from wtb.domain.execution import PauseRequested
+from wtb.domain.execution import ExecutionFact, PauseRequested
 from wtb.domain.identifiers import Digest, StreamName, execution_stream
 from wtb.infra.event_store.journal import REBASES, Committer, Journal
 from wtb.infra.event_store.store import EventStore
@@ -254,6 +254,34 @@ async def test_only_the_journal_that_others_overtook_is_rebased(store: EventStor
     assert (reasons(store, ONE), reasons(store, TWO)) == (["one"], ["theirs", "two"])
     assert [event.stream for event in admitted] == [TWO]
     assert (one.head, two.head) == (store.head(ONE), store.head(TWO))
+
+
+def test_what_is_said_may_change_because_of_what_others_said(store: EventStore, committer: Committer) -> None:
+    told: list[Recorded] = []
+
+    def amend(fact: ExecutionFact) -> ExecutionFact | None:
+        return None if fact == said("never")[0] else said("again")[0]
+
+    journal = Journal(ONE, EMPTY_STREAM, ORIGIN, admit=lambda added: amend, told=told.extend)
+    note(journal, "never", "mine", "never")
+    grow(store, ONE, "theirs")
+    committer.commit(journal)
+    assert reasons(store, ONE) == ["theirs", "again"]
+    assert told == store.read(ONE)
+    assert (journal.head, journal.position) == (store.head(ONE), told[-1].position)
+
+
+def test_when_all_is_taken_back_its_values_go_with_what_is_said_next(store: EventStore, committer: Committer) -> None:
+    journal = Journal(ONE, EMPTY_STREAM, ORIGIN, admit=lambda added: lambda fact: None)
+    digest = journal.value("a value", SERDE)
+    note(journal, "never")
+    grow(store, ONE, "theirs")
+    committer.commit(journal)
+    assert (reasons(store, ONE), journal.head) == (["theirs"], store.head(ONE))
+    note(journal, "mine")
+    committer.commit(journal)
+    assert reasons(store, ONE) == ["theirs", "mine"]
+    assert read({digest}, store.values, SERDE)[digest] == "a value"
 
 
 def refuse(added: Sequence[Recorded]) -> None:

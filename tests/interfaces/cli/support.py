@@ -82,6 +82,7 @@ def linear(*nodes):
 
 plain = linear(first)
 held = linear(first, hold)
+chatty = linear(first, hold, ask)
 aheld = linear(ahold)
 asking = linear(first, ask).compile(name="asking")
 failing = linear(first, boom)

@@ -13,7 +13,18 @@ from wtb.interfaces.cli.refusals import EXIT_CODES
 
 HI = '{"query": "hi"}'
 
-RESULT_KEYS = {"execution_id", "workflow", "status", "duration_us", "position", "state", "interrupts", "error"}
+RESULT_KEYS = {
+    "execution_id",
+    "workflow",
+    "status",
+    "duration_us",
+    "position",
+    "state",
+    "interrupts",
+    "error",
+    "pause_reason",
+    "stops",
+}
 EXECUTION_KEYS = {
     "id", "workflow", "graph", "status", "worker", "actor", "started_at", "updated_at", "ended_at", "duration_us",
     "error_type", "error_message", "failed_node", "waiting", "parent_execution", "parent_checkpoint", "variants",

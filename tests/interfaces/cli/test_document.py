@@ -37,6 +37,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
         "demo", "run", "resume", "recover", "list", "show", "steps", "checkpoints", "state", "files", "events",
         "diff", "fork", "rollback", "undo", "edit", "retry", "skip", "run-node", "lineage", "replay", "rebuild",
         "doctor", "serve", "audit export", "audit import", "audit archive", "audit erase",
+        "pause", "cancel", "break",
     }  # fmt: skip
 
 

@@ -26,11 +26,17 @@ from wtb.infra.redaction import MASK, Redaction
 REBASES = 20
 """How often an append may find that others were first before it gives up."""
 
-Admit = Callable[[Sequence[Recorded]], None]
-"""Looks at what others added to the stream meanwhile; raises when this writer must stop."""
+Amend = Callable[[ExecutionFact], ExecutionFact | None]
+"""What a fact that isn't written yet becomes; None when it mustn't be written."""
+
+Admit = Callable[[Sequence[Recorded]], Amend | None]
+"""Looks at what others added to the stream meanwhile; raises when this writer must stop.
+
+Returns how what it has to say changes because of that, if it does.
+"""
 
 Told = Callable[[Sequence[Recorded]], None]
-"""Hears of events once they are durable."""
+"""Hears of events once they are durable; of others' too, where they come between."""
 
 
 class Journal:
@@ -113,6 +119,8 @@ class Journal:
     def done(self, append: Append, appended: Appended) -> None:
         """Hear that an append is durable. For the committer."""
         self.head = appended.head
+        if not appended.positions:
+            return  # all of it was taken back
         self.position = appended.positions[-1]
         if self._told is not None:
             self._told(recorded(append, appended))
@@ -122,11 +130,27 @@ class Journal:
         self.failure = failure
         self.writer.forget()
 
-    def rebase(self, added: Sequence[Recorded]) -> None:
-        """Go on after what others added, or raise. For the committer."""
-        if self._admit is not None:
-            self._admit(added)
+    def rebase(self, append: Append, added: Sequence[Recorded]) -> Append:
+        """The append as it goes after what others added; or raises. For the committer."""
+        amend = self._admit(added) if self._admit is not None else None
         self.head = StreamHead(added[-1].version, added[-1].chain)
+        if self._told is not None:
+            self._told(added)
+        facts, times, values = append.facts, append.times_us, append.values
+        if amend is not None:
+            with self._lock:
+                facts, times = _amended(amend, cast("Sequence[ExecutionFact]", facts), times)
+                self._facts, self._times = _amended(amend, self._facts, self._times)
+                if not facts:
+                    self._values, values = {**values, **self._values}, {}  # others' facts to come may name them
+        return Append(append.stream, self.head, facts, times, append.origin, values)
+
+
+def _amended(
+    amend: Amend, facts: Sequence[ExecutionFact], times: Sequence[int]
+) -> tuple[list[ExecutionFact], list[int]]:
+    kept = [(now, time) for fact, time in zip(facts, times, strict=True) if (now := amend(fact)) is not None]
+    return [fact for fact, _ in kept], [time for _, time in kept]
 
 
 class Committer:
@@ -262,10 +286,7 @@ class Committer:
                 added = self.store.read(append.stream, after=append.head.version)
                 if not added:
                     continue
-                journal.rebase(added)
-                append = Append(
-                    append.stream, journal.head, append.facts, append.times_us, append.origin, append.values
-                )
+                append = journal.rebase(append, added)
         raise VersionConflict(append.stream, append.head.version)
 
     def close(self) -> None:

@@ -112,18 +112,30 @@ class PostgresPresence:
             return self._mine[0]
 
     def is_alive(self, worker: WorkerId) -> bool:
-        if self._mine is not None and self._mine[0] == worker:
+        import psycopg
+
+        mine = self._mine
+        if mine is not None and mine[0] == worker:
             return True
+        if mine is not None:
+            try:
+                return not _is_free(mine[1], worker)
+            except psycopg.OperationalError:
+                pass  # this worker's own session broke; another can be asked
         with self._connect() as session:
-            # Shared, so that those who ask don't keep each other from it: it goes with the session, a little later.
-            free = session.execute("SELECT pg_try_advisory_lock_shared(hashtextextended(%s, 0))", (worker,)).fetchone()
-        return not free[0]
+            return not _is_free(session, worker)
 
     def close(self) -> None:
         with self._lock:
             if self._mine is not None:
                 self._mine[1].close()
                 self._mine = None
+
+
+def _is_free(session: Any, worker: WorkerId) -> bool:
+    # Shared, and for this statement alone, so that those who ask keep nobody from it.
+    row = session.execute("SELECT pg_try_advisory_xact_lock_shared(hashtextextended(%s, 0))", (worker,)).fetchone()
+    return bool(row[0])
 
 
 def open_presence(location: str) -> Presence:

@@ -104,7 +104,8 @@ class EventSourcedSaver(BaseCheckpointSaver[str]):
         """The thread's recording: the one under way, or one that begins where its stream ends."""
         with self._lock:
             known = self._recordings.get(thread)
-            if known is not None and known.journal.failure is None:
+            # A run that can't be recorded any more is given up: what LangGraph still has to say about it is not news.
+            if known is not None and (known.engine or known.journal.failure is None):
                 self._recordings.move_to_end(thread)
                 return known
         stream = execution_stream(thread)

@@ -1,6 +1,6 @@
 """Graphs as WTB runs them: accepted, given shells, checked for what they need."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import is_dataclass
 from typing import Any, NamedTuple, cast
@@ -89,6 +89,21 @@ class RunnableGraph:
         except ValueError:  # LangGraph finds no graph under the namespace
             return []
         return [_task(snapshot, task, "") for task in snapshot.tasks]
+
+    def check_nodes(self, paths: Sequence[str], variants: Mapping[str, str]) -> None:
+        """Raise `NodeNotFound` for a path that neither the graph nor a graph standing in for a node has."""
+        unknown = [path for path in paths if path not in self.nodes]
+        if not unknown:
+            return
+        standing_in = {
+            f"{node}/{inner}"
+            for node, name in variants.items()
+            if name in self._variants.names(node) and isinstance(graph := self._variants.find(node, name), Pregel)
+            for inner, _ in walk(graph)
+        }
+        for path in unknown:
+            if path not in standing_in:
+                raise NodeNotFound(f"the graph has no node {path!r}; it has {', '.join(sorted(self.nodes))}")
 
     def initial_values(self, path: str) -> dict[str, Any]:
         """What a graph's channels hold before anything is written; ``path`` is a nested one's, such as ``sub``."""

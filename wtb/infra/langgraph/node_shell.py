@@ -146,8 +146,13 @@ class Shell(RunnableSeq):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         assert config is not None
-        recording, attempt = self._begin(config)
+        recording, attempt = self._attempt(config)
+        if not self._starts(recording, attempt):
+            recording.commit()  # which brings what others said since, such as that the breakpoint is gone
+            self._starts_or_stops(recording, attempt)
         recording.commit()
+        if recording.withdrew(attempt):
+            raise GraphInterrupt(())
         began = perf_counter_ns()
         try:
             output = self._executable(recording, attempt).invoke(input, config, **kwargs)
@@ -161,8 +166,13 @@ class Shell(RunnableSeq):
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         assert config is not None
-        recording, attempt = self._begin(config)
+        recording, attempt = self._attempt(config)
+        if not self._starts(recording, attempt):
+            await recording.acommit()
+            self._starts_or_stops(recording, attempt)
         await recording.acommit()
+        if recording.withdrew(attempt):
+            raise GraphInterrupt(())
         began = perf_counter_ns()
         try:
             output = await self._executable(recording, attempt).ainvoke(input, config, **kwargs)
@@ -176,8 +186,13 @@ class Shell(RunnableSeq):
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:
         assert config is not None
-        recording, attempt = self._begin(config)
+        recording, attempt = self._attempt(config)
+        if not self._starts(recording, attempt):
+            await recording.acommit()
+            self._starts_or_stops(recording, attempt)
         await recording.acommit()
+        if recording.withdrew(attempt):
+            raise GraphInterrupt(())
         began = perf_counter_ns()
         try:
             async for chunk in self._executable(recording, attempt).astream(input, config, **kwargs):
@@ -189,7 +204,7 @@ class Shell(RunnableSeq):
         if self._completed(recording, attempt, began, config):
             await recording.acommit()
 
-    def _begin(self, config: RunnableConfig) -> tuple[Recording, Attempt]:
+    def _attempt(self, config: RunnableConfig) -> tuple[Recording, Attempt]:
         info = config[CONF][CONFIG_KEY_RUNTIME].execution_info
         metadata = config["metadata"]
         recording = self._recording_of(info.thread_id)
@@ -205,15 +220,23 @@ class Shell(RunnableSeq):
             path=task_path_str(metadata["langgraph_path"]),
             variant=self._variant(recording, checkpoint),
         )
-        recording.note_start(attempt)
         return recording, attempt
+
+    def _starts(self, recording: Recording, attempt: Attempt) -> bool:
+        return recording.note_start(attempt, self._path)
+
+    def _starts_or_stops(self, recording: Recording, attempt: Attempt) -> None:
+        if not self._starts(recording, attempt):
+            recording.note_stop(attempt, self._path)
+            # Without a question LangGraph writes nothing, lets siblings finish, and leaves all the graphs around this.
+            raise GraphInterrupt(())
 
     def _completed(self, recording: Recording, attempt: Attempt, began: int, config: RunnableConfig) -> bool:
         duration = (perf_counter_ns() - began) // 1000
         written = _writes(config)
         try:
             ensure_message_ids(self._channels, written)
-            return recording.note_completion(attempt, duration, written or [(NO_WRITES, None)], self._serde)
+            return recording.note_completion(attempt, self._path, duration, written or [(NO_WRITES, None)], self._serde)
         except Exception as error:
             recording.note_failure(attempt, duration, error, self._serde)
             raise
@@ -228,7 +251,7 @@ class Shell(RunnableSeq):
             asked = [(INTERRUPT, interrupts)] if interrupts else []
             return recording.note_interrupt(attempt, duration, interrupts, [*asked, *answered], self._serde)
         if isinstance(error, ParentCommand):
-            return recording.note_departure(attempt, duration)
+            return recording.note_departure(attempt, self._path, duration)
         if isinstance(error, GraphBubbleUp):
             return False
         return recording.note_failure(attempt, duration, error, self._serde)

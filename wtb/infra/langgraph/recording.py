@@ -20,6 +20,7 @@ from wtb.domain.execution import (
 )
 from wtb.domain.identifiers import CheckpointId, Digest, Namespace, TaskId
 from wtb.infra.event_store.journal import Committer, Journal
+from wtb.infra.langgraph.control import Control, Request
 from wtb.infra.langgraph.variants import DEFAULT
 from wtb.infra.output_files import OutputFolder
 
@@ -67,11 +68,13 @@ class Recording:
         fresh: bool,
         variants: Mapping[str, str] | None = None,
         files: OutputFolder | None = None,
+        control: Control | None = None,
     ) -> None:
         """``engine``: shells say when to commit. ``fresh``: the stream was empty when this began.
 
         ``variants``: node path to the name of the variant that stands in for it.
         ``files``: the output folder whose files are kept at each checkpoint.
+        ``control``: what others have asked of the execution.
         """
         self.journal = journal
         journal.redact(committer.store.redaction)
@@ -80,6 +83,7 @@ class Recording:
         self.fresh = fresh
         self.variants = {node: name for node, name in (variants or {}).items() if name != DEFAULT}
         self.files = files
+        self.control = control or Control()
         self.channels: dict[Namespace, tuple[CheckpointId, Channels]] = {}
         """Each namespace's newest checkpoint and the digests of its values."""
         self.skip: Skip | None = None
@@ -93,31 +97,60 @@ class Recording:
 
     # --- a node's attempt -----------------------------------------------------------------------
 
-    def note_start(self, attempt: Attempt) -> None:
+    def note_start(self, attempt: Attempt, node: str) -> bool:
+        """Note that a node, by its path, starts; False when it should not, and then nothing is noted."""
+        # Under the lock, so that a request is heard either before it or in time to take it back.
         with self._lock:
+            if self.control.keeps_back(node, attempt.checkpoint, attempt.attempt):
+                return False
             self._running.setdefault(attempt.checkpoint, set()).add(attempt.task)
             self._ended.pop(attempt.task, None)
-        self.journal.note(
-            NodeStarted(
-                node=attempt.node,
-                task=attempt.task,
-                namespace=attempt.namespace,
-                checkpoint=attempt.checkpoint,
-                step=attempt.step,
-                attempt=attempt.attempt,
-                path=attempt.path,
-                variant=attempt.variant,
+            self.journal.note(
+                NodeStarted(
+                    node=attempt.node,
+                    task=attempt.task,
+                    namespace=attempt.namespace,
+                    checkpoint=attempt.checkpoint,
+                    step=attempt.step,
+                    attempt=attempt.attempt,
+                    path=attempt.path,
+                    variant=attempt.variant,
+                )
             )
-        )
+        return True
+
+    def note_stop(self, attempt: Attempt, node: str) -> None:
+        """Note that a node, by its path, doesn't start."""
+        with self._lock:
+            self.control.keep_back(node, attempt.checkpoint, attempt.attempt)
+
+    def hear(self, request: Request) -> None:
+        """Take to heart what somebody asked in the execution's stream."""
+        with self._lock:
+            self.control.hear(request)
+
+    def withdrew(self, attempt: Attempt) -> bool:
+        """Whether the start that was noted was taken back before it was durable, so that the node must not run."""
+        if attempt.task not in self.control.withdrawn:
+            return False
+        with self._lock:
+            self._running.get(attempt.checkpoint, set()).discard(attempt.task)
+        return True
 
     def note_completion(
-        self, attempt: Attempt, duration_us: int, writes: Sequence[tuple[str, Any]], serde: SerializerProtocol
+        self,
+        attempt: Attempt,
+        node: str,
+        duration_us: int,
+        writes: Sequence[tuple[str, Any]],
+        serde: SerializerProtocol,
     ) -> bool:
-        """Note a node's end with its writes; True when it must be committed at once.
+        """Note a node's end with its writes, ``node`` being its path; True when it must be committed at once.
 
         Raises `UnserializableValue`, and then nothing is noted.
         """
         named = self.name_writes(attempt.node, writes, serde)
+        self.control.completed(node)
         self.journal.note(
             NodeCompleted(
                 node=attempt.node,
@@ -132,8 +165,9 @@ class Recording:
         )
         return self._end(attempt, covered=True)
 
-    def note_departure(self, attempt: Attempt, duration_us: int) -> bool:
-        """Note that a node ended its graph by a Command to the parent graph."""
+    def note_departure(self, attempt: Attempt, node: str, duration_us: int) -> bool:
+        """Note that a node, by its path, ended its graph by a Command to the parent graph."""
+        self.control.completed(node)
         self.journal.note(
             NodeCompleted(
                 node=attempt.node,

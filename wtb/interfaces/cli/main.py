@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from wtb.interfaces.cli.audit_commands import audit_app
+from wtb.interfaces.cli.control_commands import control
 from wtb.interfaces.cli.options import (
     AsOf,
     Config,
@@ -80,6 +81,13 @@ def run(
     execution_id: Annotated[
         str | None, typer.Option("--execution-id", metavar="ID", help="The execution's id; else a new one.")
     ] = None,
+    break_before: Annotated[
+        list[str] | None,
+        typer.Option("--break-before", metavar="NODE", help="Pause before this node; may be repeated."),
+    ] = None,
+    break_after: Annotated[
+        list[str] | None, typer.Option("--break-after", metavar="NODE", help="Pause after this node; may be repeated.")
+    ] = None,
     db: Db = None,
     config: Config = None,
     json: Json = False,
@@ -88,7 +96,8 @@ def run(
     from wtb.interfaces.cli import running
     from wtb.interfaces.cli.shared import Shared
 
-    raise typer.Exit(running.run(Shared(db, config, json), graph, input, workflow, execution_id))
+    shared = Shared(db, config, json)
+    raise typer.Exit(running.run(shared, graph, input, workflow, execution_id, break_before or (), break_after or ()))
 
 
 @app.command()
@@ -121,6 +130,9 @@ def recover(
     workflow: Annotated[
         str | None, typer.Option("--workflow", metavar="NAME", help="The workflow that --graph is; else its own name.")
     ] = None,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Recover the one named though its process looks alive.")
+    ] = False,
     db: Db = None,
     config: Config = None,
     json: Json = False,
@@ -129,7 +141,7 @@ def recover(
     from wtb.interfaces.cli import running
     from wtb.interfaces.cli.shared import Shared
 
-    raise typer.Exit(running.recover(Shared(db, config, json), execution_id, graph, workflow))
+    raise typer.Exit(running.recover(Shared(db, config, json), execution_id, graph, workflow, take_over))
 
 
 @app.command()
@@ -335,3 +347,4 @@ def serve(
 
 
 app.add_typer(travel)
+app.add_typer(control)

@@ -31,6 +31,12 @@ AsOf = Annotated[
 ]
 Status = Literal["running", "paused", "completed", "failed", "cancelled"]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")]
+IfVersion = Annotated[
+    int | None,
+    typer.Option(
+        "--if-version", min=0, metavar="N", help="Only while the execution is at this version (see show --json)."
+    ),
+]
 Variants = Annotated[
     list[str] | None,
     typer.Option("--variant", metavar="NODE=VARIANT", help="Another implementation of a node: module:attribute."),

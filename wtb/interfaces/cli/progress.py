@@ -43,7 +43,7 @@ class RunDisplay:
         if isinstance(fact, NodeFailed):
             mark, style, more = "✗", "red", brief(f"{fact.error.type}: {fact.error.message}")
         elif isinstance(fact, NodeInterrupted):
-            mark, style, more = "⏸", "yellow", "waits for an answer"
+            mark, style, more = "⏸", "yellow", "waits for an answer" if fact.questions else "stopped inside"
         line = Text.assemble((mark, style), " ", text(name), (f"  {duration(fact.duration_us)}", "dim"))
         self.console.print(Text.assemble(line, "  ", text(more, style)) if more else line)
 

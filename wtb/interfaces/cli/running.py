@@ -1,6 +1,6 @@
 """The commands that run something: ``run``, ``resume``, ``recover``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from wtb.interfaces.cli.output import (
     text,
 )
 from wtb.interfaces.cli.progress import progress
-from wtb.interfaces.cli.refusals import exit_code
+from wtb.interfaces.cli.refusals import INTERRUPTED, exit_code
 from wtb.interfaces.cli.shared import Shared, json_answers, json_input, json_or_text
 from wtb.projections.executions import Execution
 from wtb.sdk import Interrupt, RunResult, TestBench
@@ -29,14 +29,29 @@ CHANNEL_LENGTH = 400
 """How much of a channel's value a run's end shows; `wtb state` shows all."""
 
 
-def run(shared: Shared, reference: str, given: str, workflow: str | None, execution_id: str | None) -> int:
+def run(
+    shared: Shared,
+    reference: str,
+    given: str,
+    workflow: str | None,
+    execution_id: str | None,
+    break_before: Sequence[str],
+    break_after: Sequence[str],
+) -> int:
     state = json_input(given)
     with shared.output_for_json():
         name, graph = Graphs(shared.settings().langgraph_json).named(reference)
         with shared.bench() as bench:
             execution = execution_id or new_execution_id()
             with attended(bench, execution, shared):
-                result = bench.run(graph, state, workflow=workflow or name, execution_id=execution)
+                result = bench.run(
+                    graph,
+                    state,
+                    workflow=workflow or name,
+                    execution_id=execution,
+                    break_before=break_before,
+                    break_after=break_after,
+                )
     return tell(shared, result, reference if ":" in reference else None)
 
 
@@ -68,13 +83,17 @@ class Left:
     refusal: WtbError
 
 
-def recover(shared: Shared, execution_id: str | None, reference: str | None, workflow: str | None) -> int:
+def recover(
+    shared: Shared, execution_id: str | None, reference: str | None, workflow: str | None, take_over: bool
+) -> int:
+    if take_over and execution_id is None:
+        raise InvalidRequest("--take-over needs an execution", hint="Name the one whose process is gone.")
     results: list[RunResult] = []
     left: list[Left] = []
     with shared.output_for_json(), shared.bench() as bench:
         choice = Choice(shared, reference)
         if execution_id is not None:
-            results.extend(_recover_one(bench, execution_id, choice, shared))
+            results.extend(_recover_one(bench, execution_id, choice, shared, take_over))
         else:
             for orphan in bench.orphans():
                 try:
@@ -87,13 +106,15 @@ def recover(shared: Shared, execution_id: str | None, reference: str | None, wor
     return exit_code(left[0].refusal) if left else 0
 
 
-def _recover_one(bench: TestBench, execution_id: str, choice: "Choice", shared: Shared) -> Iterator[RunResult]:
+def _recover_one(
+    bench: TestBench, execution_id: str, choice: "Choice", shared: Shared, take_over: bool
+) -> Iterator[RunResult]:
     execution = bench.execution(execution_id)
-    alive = bench.platform.presence.is_alive(execution.worker)
+    alive = not take_over and bench.platform.presence.is_alive(execution.worker)
     # Refused, or found to need nothing, without a graph.
     graph = choice.for_execution(execution.workflow) if execution.status == "running" and not alive else None
     with attended(bench, execution_id, shared):
-        yield from bench.recover(execution_id, graph=graph)
+        yield from bench.recover(execution_id, graph=graph, take_over=take_over)
 
 
 def _recover_orphan(
@@ -147,17 +168,19 @@ def document(result: RunResult) -> dict[str, Any]:
         "state": plain(result.state),
         "interrupts": [plain(interrupt) for interrupt in result.interrupts],
         "error": {"type": error.type, "message": error.message, "node": error.node} if error else None,
+        "pause_reason": result.pause_reason,
+        "stops": [plain(stop) for stop in result.stops],
     }
 
 
 def tell(shared: Shared, result: RunResult, reference: str | None) -> int:
-    """Print a result. Raises `ExecutionFailedError` after that when it is a failure."""
+    """Print a result; the exit code. Raises `ExecutionFailedError` after that when it is a failure."""
     if shared.json:
         print_json(document(result))
     else:
         show_result(shared, result, reference)
     result.raise_for_status()
-    return 0
+    return INTERRUPTED if result.status == "cancelled" else 0
 
 
 def show_result(shared: Shared, result: RunResult, reference: str | None) -> None:
@@ -168,6 +191,7 @@ def show_result(shared: Shared, result: RunResult, reference: str | None) -> Non
                 ("execution", result.execution_id),
                 ("workflow", result.workflow),
                 ("status", status(result.status)),
+                ("stopped before", ", ".join(stop.node for stop in result.stops)),
                 ("duration", duration(plain(result.duration))),
                 *((name, brief(value, CHANNEL_LENGTH)) for name, value in result.state.items()),
             ]
