@@ -27,7 +27,7 @@ def main() -> None:
         "length": lambda: history.length(rounds * 2),
         "travel": lambda: travel.branching(rounds * 10, 1_000 if chosen.quick else 100_000),
         "replay": lambda: replay.replay(rounds * 2, steps, messages),
-        "commands": lambda: commands.commands(rounds * 6, 5_000 if chosen.quick else 100_000),
+        "commands": lambda: commands.commands(rounds * 3, 5_000 if chosen.quick else 100_000),
         "rebuild": lambda: [rebuild.rebuild(5_000 if chosen.quick else 200_000)],
         "comparison": lambda: comparison.comparison(rounds * 2, steps),
         "postgres": lambda: on_postgres.table(max(1, rounds // 2), steps, messages),
