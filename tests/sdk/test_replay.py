@@ -5,7 +5,9 @@ from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import HumanMessage
-from langgraph.graph import START, StateGraph
+from langgraph.channels import DeltaChannel
+from langgraph.func import entrypoint, task
+from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from tests.sdk.witnessed import KINDS, Desk, Witness, around, looping, nested, straight
@@ -87,6 +89,52 @@ def test_coroutines_are_replayed_without_an_event_loop(quick_bench: TestBench) -
 
     report = quick_bench.replay(execution)
 
+    assert report.identical
+    assert report.steps == 1
+
+
+def test_delta_channels_are_replayed(quick_bench: TestBench) -> None:
+    """Though their checkpoints hold their values only now and then."""
+
+    def put_together(before: list[str], writes: Any) -> list[str]:
+        return [*before, *(text for write in writes for text in write)]
+
+    class Log(TypedDict, total=False):
+        log: Annotated[list[str], DeltaChannel(put_together)]
+        round: int
+
+    builder: Any = StateGraph(Log)
+    builder.add_node("turn", lambda state: {"log": [f"turn {state['round']}"], "round": state["round"] + 1})
+    builder.add_edge(START, "turn")
+    builder.add_conditional_edges("turn", lambda state: "turn" if state["round"] < 4 else END)
+    execution = quick_bench.run(builder.compile(), {"log": ["begin"], "round": 0}).execution_id
+    fork = quick_bench.fork(execution, step=2).execution_id
+
+    for each in (execution, fork):
+        report = quick_bench.replay(each)
+        assert report.identical
+        assert report.state == dict(quick_bench.state(each))
+        assert len(report.state["log"]) == 5
+
+
+def test_a_functional_workflow_is_served_as_one_node(quick_bench: TestBench) -> None:
+    calls: list[str] = []
+
+    @task
+    def double(number: int) -> int:
+        calls.append("double")
+        return number * 2
+
+    @entrypoint()
+    def flow(number: int) -> int:
+        calls.append("flow")
+        return double(number).result() + 1
+
+    execution = quick_bench.run(flow, 3).execution_id
+
+    report = quick_bench.replay(execution)
+
+    assert calls == ["flow", "double"]
     assert report.identical
     assert report.steps == 1
 

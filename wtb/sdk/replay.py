@@ -79,6 +79,10 @@ class _Replay:
             self.error = RunError(failure.type, str(failure), self._failed_node())
         except Exception as error:  # noqa: BLE001 - whatever a live node raises is the outcome, as in a run
             self.error = RunError(type(error).__name__, str(error), self._failed_node(), error)
+            then = self.record.state
+            if self.replaying.verifies and not (isinstance(then, Failed) and then.error.type == self.error.type):
+                told = f"today's graph can't be gone through: {self.error.type}: {error}"
+                self.replaying.divergences.append(Divergence("graph", told, found=self.error.type))
         self.ended = True
 
     def _failed_node(self) -> str | None:
@@ -221,11 +225,7 @@ def _report(begun: _Replay) -> ReplayReport:
     return ReplayReport(
         execution_id=record.execution,
         workflow=record.started.workflow,
-        identical=divergence is None
-        and replaying.stopped_at is None
-        and not replaying.changes
-        and not state_changes
-        and (begun.error is None or not replaying.verifies or isinstance(record.state, Failed)),
+        identical=divergence is None and replaying.stopped_at is None and not replaying.changes and not state_changes,
         status=status,
         steps=len(replaying.served),
         supersteps=len(replaying.supersteps),

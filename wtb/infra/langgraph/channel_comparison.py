@@ -35,7 +35,9 @@ class Channels:
 
     def note(self, place: Place, channel: str, loop: Any) -> None:
         known = loop.channels.get(channel)
-        value: Any = MISSING if known is None or isinstance(known, DeltaChannel) else known.checkpoint()
+        if isinstance(known, DeltaChannel):
+            return
+        value: Any = MISSING if known is None else known.checkpoint()
         if value is MISSING:
             place.digests.pop(channel, None)
             place.held.pop(channel, None)
@@ -44,6 +46,12 @@ class Channels:
             value = [sanitize_untracked_values_in_send(packet, loop.channels) for packet in value]
         place.held[channel] = value
         place.digests[channel] = self.name(value)
+
+    def look(self, place: Place, loop: Any) -> None:
+        """Hold on to what no checkpoint tells: the values of delta channels."""
+        for channel in loop._delta_channel_names:
+            if loop.channels[channel].is_available():
+                place.held[channel] = loop.channels[channel].get()
 
     def differences(self, place: Place, loop: Any, expected: Mapping[str, Digest]) -> Iterator[str]:
         for channel in sorted({*expected, *place.digests}):

@@ -48,6 +48,8 @@ End = Literal["unfinished", "completed", "failed", "interrupted", "departed"]
 
 PUSHED = "~__pregel_push, "
 """How the path of a task begins that a `Send` asked for."""
+CALLED = "~__pregel_push, ~"
+"""How the path of a functional task begins: with that of the one that called it."""
 ERROR_HANDLER = "node_error_handler"
 """What the path of a task has in it that deals with another one's failure."""
 
@@ -72,7 +74,7 @@ class RecordedStep:
     @property
     def is_task(self) -> bool:
         """Whether the graph starts it: handlers of errors are started by failures, functional tasks by code."""
-        return ERROR_HANDLER not in self.path and not self.path.endswith(", True")
+        return ERROR_HANDLER not in self.path and not self.path.startswith(CALLED)
 
     def answers(self) -> Digest | None:
         """The answers the node was given, when it asked."""

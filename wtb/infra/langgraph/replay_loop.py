@@ -117,6 +117,7 @@ class _Following:
         self.replaying: Replaying = self.place.replaying
 
     def tick(self) -> bool:
+        self.replaying.channels.look(self.place, self)
         if self.replaying.ends_here(self.place):
             raise SegmentEnd
         try:
