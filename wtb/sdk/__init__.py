@@ -15,7 +15,6 @@ from wtb.sdk.as_of import View
 from wtb.sdk.changes import Change
 from wtb.sdk.comparison import Comparison, FirstDifference, StepComparison
 from wtb.sdk.replay_report import ReplayReport
-from wtb.sdk.results import CustomStreamed, Interrupt, Recovery, RunError, RunResult, State, TokenStreamed
 from wtb.sdk.results import Commanded, CustomStreamed, Interrupt, Recovery, RunError, RunResult, State, TokenStreamed
 from wtb.sdk.test_bench import TestBench
 from wtb.sdk.workflow_project import WorkflowProject

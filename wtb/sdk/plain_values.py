@@ -45,8 +45,7 @@ class PlainValues:
         """``exact``: messages' ids count."""
         self._store = store
         self._serde = serde
-        self._decoder = msgspec.msgpack.Decoder(ext_hook=self._object)
-        self._exact = exact
+        self._decoder = _decoder(exact=exact)
         self._raw: dict[Digest, tuple[str, bytes]] = {}
         self._held = 0
         self._marks: dict[Digest, Mark] = {}
@@ -126,31 +125,46 @@ class PlainValues:
                 name for kind, data in fetched.values() if kind in ("list", "chunk") for name in parts(kind, data)
             } - self._raw.keys()
 
-    def _object(self, code: int, data: memoryview) -> Any:
-        """LangGraph's extensions of msgpack: see its `jsonplus`."""
-        held = self._decoder.decode(data)
-        if code == EXT_DELTA_SNAPSHOT:
-            return held
-        module, name, *rest = held
-        match code:
-            case _ if code in (EXT_PYDANTIC_V2, EXT_PYDANTIC_V1, EXT_CONSTRUCTOR_KW_ARGS):
-                fields = rest[0]
-                by_chance = str(module).startswith("langchain_core.messages") and not self._exact
-                if by_chance or (module, name) == ("langgraph.types", "Interrupt"):
-                    fields.pop("id", None)
-                return {CLASS: name, **fields}
-            case _ if code == EXT_CONSTRUCTOR_SINGLE_ARG and name in ("set", "frozenset"):
-                return {CLASS: name, "values": sorted(rest[0], key=mark)}
-            case _ if code in (EXT_CONSTRUCTOR_SINGLE_ARG, EXT_METHOD_SINGLE_ARG):
-                return {CLASS: name, "value": rest[0]}
-            case _ if code == EXT_CONSTRUCTOR_POS_ARGS and name == "Send":
-                return {CLASS: name, "node": rest[0][0], "arg": rest[0][1]}
-            case _ if code == EXT_CONSTRUCTOR_POS_ARGS:
-                return {CLASS: name, "values": rest[0]}
-            case _ if code == EXT_NUMPY_ARRAY:
-                return {CLASS: "ndarray", "type": module, "shape": name, "values": rest[-1]}
-            case _:
-                return {CLASS: f"extension {code}", "values": held}
+
+def plain_data(value: Any, *, exact: bool = False) -> Any:
+    """A value that isn't stored, as plain data. Raises what LangGraph's serializer raises for what can't be stored."""
+    return _decoder(exact=exact).decode(_dump([value])[1])[0]
+
+
+def _decoder(*, exact: bool) -> msgspec.msgpack.Decoder[Any]:
+    decoder: msgspec.msgpack.Decoder[Any]
+
+    def made(code: int, data: memoryview) -> Any:
+        return _object(code, decoder.decode(data), exact=exact)
+
+    decoder = msgspec.msgpack.Decoder(ext_hook=made)
+    return decoder
+
+
+def _object(code: int, held: Any, *, exact: bool) -> Any:
+    """LangGraph's extensions of msgpack: see its `jsonplus`."""
+    if code == EXT_DELTA_SNAPSHOT:
+        return held
+    module, name, *rest = held
+    match code:
+        case _ if code in (EXT_PYDANTIC_V2, EXT_PYDANTIC_V1, EXT_CONSTRUCTOR_KW_ARGS):
+            fields = rest[0]
+            by_chance = str(module).startswith("langchain_core.messages") and not exact
+            if by_chance or (module, name) == ("langgraph.types", "Interrupt"):
+                fields.pop("id", None)
+            return {CLASS: name, **fields}
+        case _ if code == EXT_CONSTRUCTOR_SINGLE_ARG and name in ("set", "frozenset"):
+            return {CLASS: name, "values": sorted(rest[0], key=mark)}
+        case _ if code in (EXT_CONSTRUCTOR_SINGLE_ARG, EXT_METHOD_SINGLE_ARG):
+            return {CLASS: name, "value": rest[0]}
+        case _ if code == EXT_CONSTRUCTOR_POS_ARGS and name == "Send":
+            return {CLASS: name, "node": rest[0][0], "arg": rest[0][1]}
+        case _ if code == EXT_CONSTRUCTOR_POS_ARGS:
+            return {CLASS: name, "values": rest[0]}
+        case _ if code == EXT_NUMPY_ARRAY:
+            return {CLASS: "ndarray", "type": module, "shape": name, "values": rest[-1]}
+        case _:
+            return {CLASS: f"extension {code}", "values": held}
 
 
 def element(digest: Digest, place: int) -> Digest:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,8 +18,7 @@ from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
 from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
-from wtb.sdk import beginnings, bundles, comparing, files, replay, retention, time_travel
-from wtb.sdk import beginnings, comparing, control, files, replay, time_travel
+from wtb.sdk import beginnings, bundles, comparing, control, files, replay, retention, time_travel
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.beginnings import UNANSWERED, Request
 from wtb.sdk.comparison import Comparison, FirstDifference
@@ -29,10 +27,8 @@ from wtb.sdk.lineage import Lineage, lineage
 from wtb.sdk.node_run import NodeRun, run_node
 from wtb.sdk.platform import new_execution_id, open_platform
 from wtb.sdk.replay_report import ReplayReport
-from wtb.sdk.results import Recovery, RunResult, State, Status, Unrecovered
-from wtb.sdk.retention import Archived, Erasure
-from wtb.sdk.replay import ReplayReport
 from wtb.sdk.results import Commanded, Recovery, RunResult, State, Status, Unrecovered
+from wtb.sdk.retention import Archived, Erasure
 from wtb.sdk.running import Emit, Options, Run, adrive, drive
 from wtb.sdk.state import state_at, workflow_of
 from wtb.sdk.streaming import AsyncRunStream, RunStream
