@@ -612,3 +612,14 @@ def test_a_context_that_ends_in_an_error_closes_too(project: WorkflowProject) ->
         fails_inside()
     with pytest.raises(StoreUnavailable):
         opened[0].log()
+
+
+def test_nodes_that_write_the_same_plain_channel_at_once_fail_the_execution(bench: TestBench) -> None:
+    graph = beside(a=lambda state: {"query": "a"}, b=lambda state: {"query": "b"})
+    failed = bench.run(graph, {"query": "q"})
+    assert (failed.status, failed.state["query"]) == ("failed", "q")
+    assert failed.error is not None
+    assert failed.error.type == "InvalidUpdateError"
+    assert bench.retry(failed.execution_id).status == "failed"
+    assert bench.replay(failed.execution_id).identical
+    assert bench.state(failed.execution_id)["query"] == "q"

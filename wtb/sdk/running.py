@@ -9,6 +9,7 @@ from time import perf_counter_ns
 from typing import Any, Literal, TypeVar
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.errors import InvalidUpdateError
 
 from wtb.domain.event_log import Recorded
 from wtb.domain.execution import (
@@ -206,7 +207,7 @@ def _failed(run: Run, error: Exception) -> RunResult:
     node = node_path(at.namespace, at.node) if at is not None else None
     failure = run.recording.failure(error, run.graph.saver.serde)
     run.recording.journal.note(ExecutionFailed(duration_us=_elapsed_us(run), error=failure, node=node))
-    last = run.graph.graph.get_state(config_of(run)).values
+    last = _last_state(run)
     return RunResult(
         execution_id=run.execution,
         workflow=run.workflow,
@@ -217,6 +218,17 @@ def _failed(run: Run, error: Exception) -> RunResult:
         duration=timedelta(microseconds=_elapsed_us(run)),
         position=Position(0),
     )
+
+
+def _last_state(run: Run) -> Any:
+    """The state as last recorded, with what nodes side by side had written before one of them failed."""
+    config = config_of(run)
+    try:
+        return run.graph.graph.get_state(config).values
+    except InvalidUpdateError:
+        # What they wrote can't be put together, which may be the very failure: without it, then.
+        saved = run.graph.saver.get_tuple(config)
+        return run.graph.graph.get_state(saved.config).values if saved else {}
 
 
 def _recorded(run: Run, result: RunResult) -> RunResult:
