@@ -68,11 +68,12 @@ class _Replay:
         """Turns how a run ended into what the report says of it."""
         try:
             yield
-            self.ended = True
         except SegmentEnd:
             return
-        except (Diverged, Halted):
+        except Diverged:
             pass
+        except Halted:
+            self._check_end()
         except DamagedRecord as damage:
             self.replaying.divergences.append(_damage(self.record, damage))
         except RecordedFailure as failure:
@@ -84,6 +85,17 @@ class _Replay:
                 told = f"today's graph can't be gone through: {self.error.type}: {error}"
                 self.replaying.divergences.append(Divergence("graph", told, found=self.error.type))
         self.ended = True
+
+    def _check_end(self) -> None:
+        """A replay may break off where the record does, and nowhere else."""
+        place = self.replaying.root
+        if not self.replaying.verifies or place is None or not place.segment:
+            return
+        at_end = place.segment is self.record.segments[ROOT][-1] and place.index >= len(place.segment) - 1
+        if not at_end or place.closed:
+            step = place.segment[min(place.index, len(place.segment) - 1)].step
+            told = f"the replay came no further than step {step}, and the record goes on"
+            self.replaying.divergences.append(Divergence("record", told, step))
 
     def _failed_node(self) -> str | None:
         at = self.replaying.failed_at

@@ -99,6 +99,8 @@ class Record:
     """By namespace; the outermost graph's lead to where it stands."""
     steps: dict[tuple[Namespace, CheckpointId], dict[str, RecordedStep]] = field(default_factory=dict)
     """What was done at a checkpoint, by LangGraph's task path."""
+    shared: frozenset[Namespace] = frozenset()
+    """Memories that several calls wrote to at once: which checkpoint is whose can't be told."""
     newest: dict[Namespace, int] = field(default_factory=dict)
     """Where in the stream a namespace's last checkpoint is."""
     values: Values = field(init=False)
@@ -212,7 +214,12 @@ def load_record(store: EventStore, execution: ExecutionId, at: CheckpointId | No
             raise CheckpointNotFound(execution, at)
         heads[Namespace("")] = at
     segments = {namespace: _segments(saved[namespace], heads[namespace]) for namespace in saved if namespace in heads}
-    return Record(execution, started, state, segments, dict(steps), newest)
+    shared = {
+        namespace
+        for namespace, lineage in segments.items()
+        if namespace and ":" not in namespace and sum(map(len, lineage)) < len(saved[namespace])
+    }
+    return Record(execution, started, state, segments, dict(steps), frozenset(shared), newest)
 
 
 def _facts(

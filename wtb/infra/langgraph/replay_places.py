@@ -116,8 +116,8 @@ def places_within(record: Record, call: Call, *, anew: bool) -> Iterator[Place]:
     segments: Sequence[Segment] = record.segments[namespace]
     before: CheckpointSaved | None = None
     if ":" not in namespace:
-        if sum(other.node == step.node for other in call.place.steps.values()) > 1:
-            return  # several calls at once wrote to one memory: which is whose can't be told
+        if namespace in record.shared or sum(other.node == step.node for other in call.place.steps.values()) > 1:
+            return
         before, segments = _of_this_call(segments, step)
     for segment in segments:
         left = any(each.end == "departed" for each in record.at(namespace, segment[-1].checkpoint).values())
