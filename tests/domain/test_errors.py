@@ -62,6 +62,7 @@ CODES = {
     "StoreTooNew": "store-too-new",
     "UnknownEvent": "unknown-event",
     "ValueMissing": "value-missing",
+    "LogNotWhole": "log-not-whole",
     "ExecutionFailedError": "execution-failed",
 }
 """What programs on the other side of an interface know each error by. Rows may be added, never changed."""

@@ -33,6 +33,7 @@
      │   ├─ StoreTooNew                 written by a later WTB
      │   ├─ UnknownEvent                an event type or version this WTB can't read
      │   └─ ValueMissing                an event names a value that isn't stored
+     ├─ LogNotWhole                     raised by ``Verification.raise_for_damage()``; names the first event
      └─ ExecutionFailedError            raised by ``RunResult.raise_for_status()``
 
 Each error carries ``hint``: one line that says what to do.
@@ -243,6 +244,11 @@ class UnknownEvent(StoreError):
 class ValueMissing(StoreError):
     code = "value-missing"
     hint = "The store is damaged, or the value was erased."
+
+
+class LogNotWhole(WtbError):
+    code = "log-not-whole"
+    hint = "Keep the database as it is for whoever looks into it, and go on from a copy made before."
 
 
 class ExecutionFailedError(WtbError):

@@ -14,6 +14,7 @@ from uuid_utils import uuid7
 from wtb.domain.event_log import Origin
 from wtb.domain.identifiers import CheckpointId, ExecutionId
 from wtb.infra.event_store.presence import Presence, open_presence
+from wtb.infra.event_store.seal import Sealer
 from wtb.infra.event_store.store import EventStore, Synchronous, open_store
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
 from wtb.infra.langgraph.serializer import strict_serializer
@@ -34,6 +35,7 @@ class Platform:
     read_models: Engine
     output_dir: Path
     actor: str
+    sealer: Sealer
     keep_files: bool = True
     """Whether the files of executions' output folders are kept at each checkpoint."""
 
@@ -70,6 +72,7 @@ def open_platform(
     """Open a store and all that stands on it. Raises `StoreError`."""
     store = open_store(location, synchronous, redaction=redact)
     read_models = engine_for(location, synchronous)
+    by = actor or getpass.getuser()
     return Platform(
         store=store,
         presence=open_presence(location),
@@ -77,7 +80,8 @@ def open_platform(
         projector=Projector(store, read_models),
         read_models=read_models,
         output_dir=Path(output_dir).expanduser().absolute(),
-        actor=actor or getpass.getuser(),
+        actor=by,
+        sealer=Sealer(store, Origin(by, "seal")),
         keep_files=keep_files,
     )
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from time import perf_counter_ns
+from time import perf_counter_ns, time_ns
 from typing import Any, Literal, TypeVar
 
 from langchain_core.runnables import RunnableConfig
@@ -83,12 +83,14 @@ def drive(run: Run) -> RunResult:
     try:
         result = _outcome(run)
         run.recording.commit()
-        return _recorded(run, result)
+        result = _recorded(run, result)
     except BaseException as stop:
         _abandoned(run, stop)
         raise
     finally:
         run.platform.saver.end(run.execution)
+    _seal_when_due(run)
+    return result
 
 
 async def adrive(run: Run) -> RunResult:
@@ -97,12 +99,22 @@ async def adrive(run: Run) -> RunResult:
     try:
         result = await _aoutcome(run)
         await run.recording.acommit()
-        return _recorded(run, result)
+        result = _recorded(run, result)
     except BaseException as stop:
         _abandoned(run, stop)
         raise
     finally:
         run.platform.saver.end(run.execution)
+    if run.platform.sealer.is_due(run.recording.journal.position):
+        await asyncio.to_thread(_seal_when_due, run)
+    return result
+
+
+def _seal_when_due(run: Run) -> None:
+    """Seal the log when it has grown far beyond the last seal, as a run ends that is durable."""
+    position = run.recording.journal.position
+    if run.platform.sealer.is_due(position):
+        run.platform.sealer.seal(position, time_ns() // 1000)
 
 
 def _outcome(run: Run) -> RunResult:

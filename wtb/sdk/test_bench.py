@@ -9,6 +9,8 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 
 from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, InvalidRequest, NotFound
+from wtb.domain.audit import LogSealed
+from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, NotFound
 from wtb.domain.event_log import EMPTY_STREAM, Recorded
 from wtb.domain.execution import BreakpointsSet
 from wtb.domain.identifiers import Position, execution_stream, known_id, new_id
@@ -20,6 +22,7 @@ from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
 from wtb.sdk import beginnings, bundles, comparing, control, files, replay, retention, time_travel
 from wtb.sdk.as_of import View, as_of
+from wtb.sdk import audit, beginnings, files, time_travel
 from wtb.sdk.beginnings import UNANSWERED, Request
 from wtb.sdk.comparison import Comparison, FirstDifference
 from wtb.sdk.files import File
@@ -697,6 +700,19 @@ class TestBench:
         origin = self.platform.origin(cause="set_breakpoints", actor=actor)
         wanted, known = _breakpoints(before, after), self._workflows.get
         return control.set_breakpoints(self.platform, known_id(execution_id), wanted, known, origin, if_version)
+    # --- proving ----------------------------------------------------------------------------------
+
+    def seal(self, *, actor: str | None = None) -> LogSealed:
+        """Vouch for everything that is in the log now, by one digest; note it elsewhere. Raises `StoreError`."""
+        return audit.seal(self.platform, actor)
+
+    def verify(self, seal: str | None = None) -> audit.Verification:
+        """Prove the log whole, or name the first event that was changed, removed, inserted or reordered.
+
+        ``seal`` is a seal's digest that was noted elsewhere: the log must hold it.
+        Raises `StoreError`, or `InvalidRequest` for what can't be a digest.
+        """
+        return audit.verify(self.platform, seal)
 
     # --- asking -----------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ become visible in order.
 
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import psycopg
@@ -23,7 +23,7 @@ from wtb.domain.event_log import Value
 from wtb.domain.identifiers import Digest
 from wtb.infra.event_store.compaction import compact
 from wtb.infra.event_store.index import IndexEntry
-from wtb.infra.event_store.recorder import SCHEMA, Row, row_of
+from wtb.infra.event_store.recorder import SCHEMA, Ends, RawRow, Row, row_of
 
 EVENTS = "wtb_events"
 CHANNEL = "wtb_appended"
@@ -268,6 +268,37 @@ class PostgresRecorder(library.PostgresApplicationRecorder):
 
     def wipe(self) -> bool:
         return False
+
+    def raw_log(self, after: int, through: int, limit: int) -> list[RawRow]:
+        return self._select(
+            f"SELECT {_COLUMNS} FROM {EVENTS} WHERE notification_id>%s AND notification_id<=%s "
+            "ORDER BY notification_id LIMIT %s",
+            (after, through, limit),
+        )
+
+    def raw_stream(self, stream: str, after: int, limit: int) -> list[RawRow]:
+        return self._select(
+            f"SELECT {_COLUMNS} FROM {EVENTS} WHERE originator_id=%s AND originator_version>%s "
+            "ORDER BY originator_version LIMIT %s",
+            (stream, after, limit),
+        )
+
+    def raw_values(self, after: str, limit: int) -> Iterator[tuple[str, str, bytes]]:
+        yield from self._select(
+            "SELECT digest, kind, data FROM wtb_values WHERE digest>%s ORDER BY digest LIMIT %s", (after, limit)
+        )
+
+    def ends(self) -> Ends:
+        # Conflicts leave gaps, so what the sequence has given says nothing.
+        return Ends(self.last_position(), None)
+
+    def dangling(self, limit: int) -> list[tuple[str, int]]:
+        return self._select(
+            f"SELECT DISTINCT i.stream, i.version FROM wtb_index i LEFT JOIN {EVENTS} e "
+            "ON e.originator_id=i.stream AND e.originator_version=i.version "
+            "WHERE e.notification_id IS NULL ORDER BY i.stream, i.version LIMIT %s",
+            (limit,),
+        )
 
     def wait(self, after: int, seconds: float) -> bool:
         self._listen()

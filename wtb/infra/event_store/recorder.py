@@ -1,6 +1,6 @@
 """What both databases' recorders offer the event store beyond the library's own."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from eventsourcing.persistence import StoredEvent
@@ -22,6 +22,21 @@ class Row(NamedTuple):
     version: int
     topic: str
     state: bytes
+
+
+RawRow = tuple[int, str, int, str, bytes]
+"""Position, stream, version, topic and the event, as the driver hands them out: not expanded, and maybe damaged."""
+
+
+class Ends(NamedTuple):
+    """How far the log goes: its last position, and the last one that was ever given.
+
+    ``given`` is None where positions may have gaps, so that neither a hole nor a
+    missing end says that events are gone.
+    """
+
+    last: int
+    given: int | None
 
 
 class Recorder(Protocol):
@@ -68,6 +83,20 @@ class Recorder(Protocol):
 
     def read_values(self, digests: Collection[Digest]) -> dict[Digest, Value]: ...
 
+    # --- everything as it lies in the tables, for who vouches for it and who checks it
+
+    def raw_log(self, after: int, through: int, limit: int) -> list[RawRow]:
+        """All streams' events after a position up to another, in order of position."""
+        ...
+
+    def raw_stream(self, stream: str, after: int, limit: int) -> list[RawRow]:
+        """A stream's events after a version, in order of version."""
+        ...
+
+    def raw_values(self, after: str, limit: int) -> Iterator[tuple[str, str, bytes]]:
+        """Digest, kind and bytes of values whose digests sort after one, in order; one at a time where that saves."""
+        ...
+
     def known(self, digests: Collection[Digest]) -> set[Digest]:
         """Which of these values are stored."""
         ...
@@ -92,6 +121,12 @@ class Recorder(Protocol):
 
     def wipe(self) -> bool:
         """See to it that what was deleted can't be found in the files any more; False when that can't be done here."""
+        ...
+
+    def ends(self) -> Ends: ...
+
+    def dangling(self, limit: int) -> list[tuple[str, int]]:
+        """Streams and versions that the index names and no event has."""
         ...
 
     def wait(self, after: int, seconds: float) -> bool: ...

@@ -17,7 +17,7 @@ from wtb.domain.event_log import Value
 from wtb.domain.identifiers import Digest
 from wtb.infra.event_store.compaction import compact
 from wtb.infra.event_store.index import IndexEntry
-from wtb.infra.event_store.recorder import SCHEMA, Row, row_of
+from wtb.infra.event_store.recorder import SCHEMA, Ends, RawRow, Row, row_of
 
 EVENTS = "wtb_events"
 LOCK_TIMEOUT_SECONDS = 30
@@ -223,6 +223,28 @@ class SQLiteRecorder(library.SQLiteApplicationRecorder):
             found.update((row[0], Value(row[1], row[2])) for row in rows)
         return found
 
+    def raw_log(self, after: int, through: int, limit: int) -> list[RawRow]:
+        return self._select(
+            f"SELECT {_COLUMNS} FROM {EVENTS} WHERE position>? AND position<=? ORDER BY position LIMIT ?",
+            (after, through, limit),
+        )
+
+    def raw_stream(self, stream: str, after: int, limit: int) -> list[RawRow]:
+        return self._select(
+            f"SELECT {_COLUMNS} FROM {EVENTS} WHERE originator_id=? AND originator_version>? "
+            "ORDER BY originator_version LIMIT ?",
+            (stream, after, limit),
+        )
+
+    def raw_values(self, after: str, limit: int) -> Iterator[tuple[str, str, bytes]]:
+        connection = self._connections.connect()
+        try:
+            yield from connection.execute(
+                "SELECT digest, kind, data FROM wtb_values WHERE digest>? ORDER BY digest LIMIT ?", (after, limit)
+            )
+        finally:
+            connection.close()
+
     def known(self, digests: Collection[Digest]) -> set[Digest]:
         found: set[Digest] = set()
         wanted = list(digests)
@@ -269,6 +291,21 @@ class SQLiteRecorder(library.SQLiteApplicationRecorder):
             self._writer.execute("VACUUM")
             busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not busy
+
+    def ends(self) -> Ends:
+        # One statement, so that both are of one moment.
+        last, given = self._select(
+            f"SELECT (SELECT MAX(position) FROM {EVENTS}), (SELECT seq FROM sqlite_sequence WHERE name='{EVENTS}')"
+        )[0]
+        return Ends(last or 0, given or 0)
+
+    def dangling(self, limit: int) -> list[tuple[str, int]]:
+        return self._select(
+            f"SELECT DISTINCT i.stream, i.version FROM wtb_index i LEFT JOIN {EVENTS} e "
+            "ON e.originator_id=i.stream AND e.originator_version=i.version "
+            "WHERE e.position IS NULL ORDER BY i.stream, i.version LIMIT ?",
+            (limit,),
+        )
 
     def wait(self, after: int, seconds: float) -> bool:
         # Other processes' appends can only be polled for; this process's own wake at once.

@@ -54,6 +54,11 @@ class EventStore:
         self.name = name
         self.commits_at_once = commits_at_once
 
+    @property
+    def recorder(self) -> Recorder:
+        """The tables themselves, for those who vouch for what lies in them or check it."""
+        return self._recorder
+
     def append(self, appends: Sequence[Append]) -> list[Appended]:
         return self._insert(
             [self._encoded(append) for append in appends],

@@ -53,6 +53,7 @@ EXIT_CODES = {
     "nats-unavailable": 6,
     "stream-of-another-log": 6,
     "not-installed": 7,
+    "log-not-whole": 8,
     "interrupted": INTERRUPTED,
 }
 """Error code to exit code; `docs/cli.md` shows it."""

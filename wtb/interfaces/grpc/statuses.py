@@ -43,6 +43,7 @@ STATUSES: dict[type[WtbError], StatusCode] = {
     errors.StoreTooNew: StatusCode.INTERNAL,
     errors.UnknownEvent: StatusCode.INTERNAL,
     errors.ValueMissing: StatusCode.DATA_LOSS,
+    errors.LogNotWhole: StatusCode.DATA_LOSS,
     errors.ExecutionFailedError: StatusCode.FAILED_PRECONDITION,
 }
 """Each error's status; that of the nearest class above it for one that has none here."""

@@ -48,6 +48,7 @@ STATUS: dict[type[WtbError], int] = {
     errors.StoreTooNew: 500,
     errors.UnknownEvent: 500,
     errors.ValueMissing: 500,
+    errors.LogNotWhole: 500,
     errors.ExecutionFailedError: 500,
 }
 """Each error's HTTP status; that of the nearest class above it for one that has none here."""
