@@ -1,6 +1,7 @@
 """The whole log, event by event in order of position: chains, versions, positions and seals."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ from wtb.infra.event_store.seal import CHAIN_BYTES, covered, opening
 
 MOST = 1_000
 """Findings of one sort that are kept: what comes after the first few says little."""
+
+UNFOLLOWED = "the seal before it isn't the one that it follows"
 
 Ranked = tuple[float, Finding]
 """A finding and the position by which it is put in order."""
@@ -44,6 +47,16 @@ class Opened(NamedTuple):
 
     chain: bytes
     content: bytes
+
+
+class _Misfit(NamedTuple):
+    """An event that didn't follow the one before it, and its place among what was found."""
+
+    place: int
+    version: int
+    topic: str
+    event: Opened
+    before: Head
 
 
 def opened(stored: object) -> Opened | None:
@@ -74,8 +87,8 @@ class LogCheck:
         self.absence = Absence(dense=dense)
         self._dense = dense
         self._found: list[Ranked] = []
-        self._suspects: dict[str, tuple[int, Head]] = {}
-        """Stream to the event that doesn't fit (its place among what was found) and the head before it."""
+        self._suspects: dict[str, _Misfit] = {}
+        """Each stream's last misfit."""
         self._seals = iter(seals)
         self._judged: list[tuple[StoredSeal, str]] = []
         self._seal: StoredSeal | None = None
@@ -96,7 +109,7 @@ class LogCheck:
             event = opened(stored)
             before = heads.get(stream, BEGINNING)
             if event is None:
-                self._changed(position, stream, version, topic, before, "its bytes can't be read")
+                self._changed(position, stream, version, topic, "its bytes can't be read")
                 heads[stream] = Head(max(version, before.version), None, position)
                 chain = b""
                 contents.append(b"")
@@ -137,32 +150,30 @@ class LogCheck:
             self._note("inserted", position, stream, version, type_of(topic), "its version isn't one of this stream's")
 
     def _misfit(self, position: int, stream: str, version: int, topic: str, event: Opened, before: Head) -> None:
-        place, earlier = self._suspects.pop(stream, (None, BEGINNING))
+        """An event that doesn't follow the one before it; it may tell what the misfit before it was."""
         told = str(event.chain, "latin-1")
+        earlier = self._suspects.pop(stream, None)
         if (
-            place is not None
-            and earlier.chain is not None
-            and earlier.version + 2 == version
-            and link(earlier.chain, stream, version - 1, topic, event.content) == told
+            earlier is not None
+            and earlier.version + 1 == version
+            and earlier.before.chain is not None
+            and link(earlier.before.chain, stream, version - 1, topic, event.content) == told
         ):
-            # This one follows what stood before the one that didn't fit, so that one was put in.
-            rank, finding = self._found[place]
-            detail = "it isn't what was recorded here: the event after it follows the one before it"
-            self._found[place] = (
-                rank,
-                Finding("inserted", finding.position, finding.stream, finding.version, finding.type, detail),
-            )
-        self._suspects[stream] = (len(self._found), before)
-        self._changed(
-            position,
-            stream,
-            version,
-            topic,
-            before,
-            "what it says doesn't match its chain digest and the event before it",
-        )
+            # This one follows what stood before the misfit.
+            after_this = link(told, stream, version, earlier.topic, earlier.event.content)
+            if after_this == str(earlier.event.chain, "latin-1"):
+                self._is_rather(earlier, "reordered", "it and the next event of its stream were swapped")
+            else:
+                self._is_rather(earlier, "inserted", "the next event of its stream follows the one before it")
+        self._suspects[stream] = _Misfit(len(self._found), version, topic, event, before)
+        self._changed(position, stream, version, topic, "what it says doesn't match its chain digest")
 
-    def _changed(self, position: int, stream: str, version: int, topic: str, before: Head, detail: str) -> None:
+    def _is_rather(self, misfit: "_Misfit", kind: Kind, detail: str) -> None:
+        if misfit.place < len(self._found):
+            rank, finding = self._found[misfit.place]
+            self._found[misfit.place] = (rank, replace(finding, kind=kind, detail=detail))
+
+    def _changed(self, position: int, stream: str, version: int, topic: str, detail: str) -> None:
         self._note("changed", position, stream, version, type_of(topic), detail)
 
     def _note(self, kind: Kind, position: int, stream: str, version: int, type: str, detail: str) -> None:
@@ -179,8 +190,9 @@ class LogCheck:
         self._sealed = 0
         if self._seal is None:
             return
-        if self._seal.fact.previous != (previous.fact.digest if previous is not None else ""):
-            self._judged.append((self._seal, "the seal before it isn't the one that it follows"))
+        self._follows = self._seal.fact.previous == (previous.fact.digest if previous is not None else "")
+        if not self._follows:
+            self._judged.append((self._seal, UNFOLLOWED))
         self._digest = sha256(opening(self._seal.fact.previous))
         self._begins = self._until + 1
         self._until = self._seal.fact.through
@@ -189,7 +201,8 @@ class LogCheck:
         """Compare a seal with what was found up to where it goes."""
         assert self._seal is not None
         fact = self._seal.fact
-        if self._digest.hexdigest() != fact.digest:
+        # Where the seal before is gone it can't be known what this one covers.
+        if self._follows and (self._digest.hexdigest() != fact.digest or self._sealed != fact.events):
             counted = "" if self._sealed == fact.events else f" ({self._sealed} events, {fact.events} were sealed)"
             self._judged.append(
                 (self._seal, f"positions {self._begins} to {fact.through} don't hold what was sealed{counted}")
@@ -208,7 +221,7 @@ class LogCheck:
         untrue = {(finding.stream, finding.version) for _, finding in self._found}
         for seal, what in self._judged:
             if (AUDIT_STREAM, seal.version) not in untrue:
-                rank = seal.position if what.startswith("the seal before") else seal.fact.through
+                rank = seal.position if what is UNFOLLOWED else seal.fact.through
                 self._found.append((rank, _of_seal(seal, what)))
         return self._found
 

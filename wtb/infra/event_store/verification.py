@@ -55,7 +55,7 @@ def _verify(recorder: Recorder, expected: str | None, values: ValueCheck | None)
             values.look_for(rows, contents)
         after = rows[-1][0]
     log.absence.indexed(recorder.dangling(TOLD), log.heads)
-    found = [*log.finish(), *log.absence.findings(given, last)]
+    found = [*log.absence.findings(given, last), *log.finish()]
     if values is not None:
         found += values.finish(_taken_away(recorder))
     if expected is not None and all(each.fact.digest != expected for each in seals):

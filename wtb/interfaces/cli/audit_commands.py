@@ -24,6 +24,48 @@ def audit() -> None:
     pass
 
 
+@audit_app.command("seal")
+def seal(db: Db = None, config: Config = None, json: Json = False) -> None:
+    """Vouch for everything that is in the log now, by one digest to be noted elsewhere."""
+    from wtb.interfaces.cli import auditing
+    from wtb.interfaces.cli.shared import Shared
+
+    raise typer.Exit(auditing.seal(Shared(db, config, json)))
+
+
+@audit_app.command("verify")
+def verify(
+    seal: Annotated[
+        str | None, typer.Option("--seal", metavar="DIGEST", help="A seal noted elsewhere, which the log must hold.")
+    ] = None,
+    db: Db = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Prove the log whole, or name the first event that was changed, removed, inserted or reordered."""
+    from wtb.interfaces.cli import auditing
+    from wtb.interfaces.cli.shared import Shared
+
+    raise typer.Exit(auditing.verify(Shared(db, config, json), seal))
+
+
+@audit_app.command("report")
+def report(
+    execution_id: ExecutionId,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the page there; else to stdout.")
+    ] = None,
+    db: Db = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Write one readable HTML page: who, what, when, and which node saw and wrote what."""
+    from wtb.interfaces.cli import auditing
+    from wtb.interfaces.cli.shared import Shared
+
+    raise typer.Exit(auditing.report(Shared(db, config, json), execution_id, output))
+
+
 @audit_app.command("export")
 def export_bundle(
     execution_id: ExecutionId,
