@@ -30,6 +30,11 @@ from wtb.sdk.lineage import Lineage, lineage
 from wtb.sdk.node_run import NodeRun, run_node
 from wtb.sdk.platform import new_execution_id, open_platform
 from wtb.sdk.replay_report import ReplayReport
+from wtb.sdk.replay import ReplayReport
+from wtb.sdk.report import report
+from wtb.sdk.results import Recovery, RunResult, State, Status, Unrecovered
+from wtb.sdk.retention import Archived, Erasure
+from wtb.sdk.replay import ReplayReport
 from wtb.sdk.results import Commanded, Recovery, RunResult, State, Status, Unrecovered
 from wtb.sdk.retention import Archived, Erasure
 from wtb.sdk.running import Emit, Options, Run, adrive, drive
@@ -713,6 +718,14 @@ class TestBench:
         Raises `StoreError`, or `InvalidRequest` for what can't be a digest.
         """
         return audit.verify(self.platform, seal)
+
+    def report(self, execution_id: str, path: str | Path | None = None) -> str:
+        """The execution's record as one HTML page, also written to ``path``: who, when, which node saw and wrote what.
+
+        Raises `ExecutionNotFound`, `StoreError`, or `OSError` when the file can't
+        be written.
+        """
+        return report(self.platform, execution_id, path)
 
     # --- asking -----------------------------------------------------------------------------------
 
