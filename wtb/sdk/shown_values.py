@@ -123,13 +123,13 @@ class Shown:
         shown = elements if len(elements) <= 2 * ENDS else [*elements[:ENDS], *elements[-ENDS:]]
         self._load(set(shown) - self._read.keys())
         each = LONGEST * 4 // 5 // max(1, len(shown))  # what is said beside them has room too
+        each = LONGEST * 4 // 5 // max(1, len(shown))  # what is said beside them has room too
         texts = [self._read[element].text(each) for element in shown]
         flaws = [self._read[element].flaw for element in shown]
         if len(elements) > 2 * ENDS:
             texts.insert(ENDS, f"… {len(elements) - 2 * ENDS} more …")
-        each = LONGEST // len(texts) if texts else LONGEST
-        text = "[\n" + "\n,\n".join(_bounded(text, each) for text in texts) + "\n]"
-        return _read(f"{len(elements)} elements: {text}", flaw or next((f for f in flaws if f), ""))
+        text = f"{len(elements)} elements: [\n" + "\n,\n".join(texts) + "\n]"
+        return _read(text, flaw or next((f for f in flaws if f), ""))
 
     def _chunks(self, chunks: list[Digest]) -> Iterable[list[Digest]]:
         stored = self._stored(set(chunks))
