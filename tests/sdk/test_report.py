@@ -84,15 +84,11 @@ def test_a_page_tells_who_what_and_when(bench: TestBench) -> None:
     bench.run(chain(first=says("one"), second=asks("go on?")), {"query": "a question"}, execution_id="e", actor="ann")
     bench.resume("e", "yes, do", actor="bob")
     page = read(bench, "e")
-    for told in (
-        "Execution e : completed", "started by ann", "execution resumed bob resume", "first completed", "second",
-        "go on?", "yes, do", "by bob", "a question", "one", "verified",
-    ):  # fmt: skip
-        assert told.split()[0] in page.text
     assert re.search(r"started [\d-]+ [\d:.]+ UTC by ann", page.text)
     assert re.search(r"execution resumed bob resume", page.text)
     assert re.search(r"verified : \d+ events follow one another unchanged", page.text)
     assert "go on? yes, do" in page.text
+    assert 'input { "query": "a question" }' in page.text
     assert needs_nothing(page)
 
 
@@ -101,8 +97,7 @@ def test_a_step_shows_what_its_node_saw_and_wrote(quick_bench: TestBench) -> Non
     text = read(quick_bench, "e").text
     second = text[text.index("second completed") :]
     saw = quick_bench.steps("e")[1].checkpoint
-    assert f"Saw checkpoint {saw} query q notes 1 elements" in second or 'notes [ "one" ]' in second
-    assert second.index("Saw") < second.index("Wrote") < second.index("two")
+    assert f'Saw checkpoint {saw} query q notes [ "one" ] Wrote notes [ "two" ]' in second
 
 
 def test_an_error_stands_there_with_its_traceback(quick_bench: TestBench) -> None:

@@ -73,7 +73,8 @@ class Shown:
         read = self._read[digest]
         whole = read.text()
         brief = " ".join(whole[: 4 * SHORT].split())
-        if len(whole) <= SHORT and "\n" not in whole:
+        # Small JSON has its line breaks for nothing; a text has them for something.
+        if len(brief) <= SHORT and len(whole) <= 2 * SHORT and ("\n" not in whole or whole.startswith(("{", "["))):
             return ShownValue(name, brief, "", "", False, read.flaw)
         brief = brief if len(brief) < SHORT else brief[: SHORT - 1]
         again = digest in self._folded
@@ -126,10 +127,11 @@ class Shown:
         each = LONGEST * 4 // 5 // max(1, len(shown))  # what is said beside them has room too
         texts = [self._read[element].text(each) for element in shown]
         flaws = [self._read[element].flaw for element in shown]
+        count = ""
         if len(elements) > 2 * ENDS:
             texts.insert(ENDS, f"… {len(elements) - 2 * ENDS} more …")
-        text = f"{len(elements)} elements: [\n" + "\n,\n".join(texts) + "\n]"
-        return _read(text, flaw or next((f for f in flaws if f), ""))
+            count = f"{len(elements)} elements: "
+        return _read(f"{count}[\n" + "\n,\n".join(texts) + "\n]", flaw or next((f for f in flaws if f), ""))
 
     def _chunks(self, chunks: list[Digest]) -> Iterable[list[Digest]]:
         stored = self._stored(set(chunks))

@@ -38,6 +38,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
         "diff", "fork", "rollback", "undo", "edit", "retry", "skip", "run-node", "lineage", "replay", "rebuild",
         "doctor", "serve", "audit export", "audit import", "audit archive", "audit erase",
         "pause", "cancel", "break",
+        "audit seal", "audit verify", "audit report",
     }  # fmt: skip
 
 
