@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import commands, comparison, history, on_postgres, one_execution, rebuild, recording, replay, travel
+from benchmarks import comparison, history, on_postgres, one_execution, rebuild, recording, replay, travel
+from benchmarks import audit, history, on_postgres, one_execution, rebuild, recording, travel
 from benchmarks.measure import Figure, tell
 
 
@@ -30,6 +32,7 @@ def main() -> None:
         "commands": lambda: commands.commands(rounds * 3, 5_000 if chosen.quick else 100_000),
         "rebuild": lambda: [rebuild.rebuild(5_000 if chosen.quick else 200_000)],
         "comparison": lambda: comparison.comparison(rounds * 2, steps),
+        "audit": lambda: [*audit.verifying(5_000 if chosen.quick else 200_000), audit.chained(rounds * 2, steps)],
         "postgres": lambda: on_postgres.table(max(1, rounds // 2), steps, messages),
     }
     unknown = set(chosen.figures) - known.keys()

@@ -3,7 +3,9 @@
 import gc
 import json
 import platform
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -70,6 +72,12 @@ def ratio(taken: Mapping[str, list[float]], name: str, to: str) -> float:
 def megabytes(database: Path) -> float:
     """A closed SQLite database's size on disk."""
     return sum(p.stat().st_size for p in database.parent.glob(database.name + "*") if p.is_file()) / 1e6
+
+
+def peak_megabytes() -> float:
+    """The most memory this process has had so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def tell(figures: list[Figure], into: Path | None) -> None:

@@ -1,12 +1,10 @@
 """Figure 8: all read models built anew from the whole log."""
 
-import resource
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Figure, seconds
+from benchmarks.measure import Figure, peak_megabytes, seconds
 from wtb.domain.event_log import EMPTY_STREAM, Append, Origin
 from wtb.domain.execution import (
     CheckpointSaved,
@@ -38,9 +36,9 @@ def rebuild(events: int) -> Figure:
         engine = engine_for(str(path))
         projector = Projector(store, engine)
         projector.catch_up()
-        before = _peak_megabytes()
+        before = peak_megabytes()
         took = seconds(projector.rebuild)
-        grown = _peak_megabytes() - before
+        grown = peak_megabytes() - before
         engine.dispose()
         store.close()
     rate = total / took
@@ -89,8 +87,3 @@ def _execution(number: int) -> list[Any]:
         ]
         parent = checkpoint
     return [*facts, ExecutionCompleted(duration_us=1)]
-
-
-def _peak_megabytes() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)

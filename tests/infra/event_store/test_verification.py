@@ -238,6 +238,19 @@ def test_any_single_byte_is_noticed(tmp_path: Path) -> None:
     log.close()
 
 
+@pytest.mark.parametrize("column", ["originator_id", "originator_version", "topic", "state"])
+def test_what_is_of_no_type_that_it_may_be_is_named(tmp_path: Path, column: str) -> None:
+    """SQLite takes anything in any column."""
+    location = str(tmp_path / "types.db")
+    log, tamper = filled(open_store(location)), Tampering(location)
+    tamper(
+        f"UPDATE wtb_events SET {column}=? WHERE position=5",
+        "text" if column in ("state", "originator_version") else b"x",
+    )
+    assert named(first(log))[:2] == ("changed", 5)
+    log.close()
+
+
 def test_two_events_that_swapped_content_are_named(log: EventStore, tamper: Tampering) -> None:
     one, other = tamper.state(1), tamper.state(2)
     tamper("UPDATE wtb_events SET state=? WHERE position=1", compact(other))

@@ -106,26 +106,30 @@ class LogCheck:
                 self._judge()
             self.position = position
             self.events += 1
+            if not (type(stream) is type(topic) is str and type(version) is int):
+                # SQLite takes anything in any column.
+                self._changed(position, str(stream), None, str(topic), "its stream, version or type can't be read")
+                contents.append(b"")
+                continue
             event = opened(stored)
             before = heads.get(stream, BEGINNING)
             if event is None:
                 self._changed(position, stream, version, topic, "its bytes can't be read")
                 heads[stream] = Head(max(version, before.version), None, position)
-                chain = b""
-                contents.append(b"")
+                chain, content = b"", b""
             else:
-                chain = event.chain
-                contents.append(event.content)
+                chain, content = event
                 told = str(chain, "latin-1")
                 if version != before.version + 1:
                     self._out_of_order(position, stream, version, topic, before, told)
                 else:
-                    if before.chain is not None and link(before.chain, stream, version, topic, event.content) != told:
+                    if before.chain is not None and link(before.chain, stream, version, topic, content) != told:
                         self._misfit(position, stream, version, topic, event, before)
                     heads[stream] = Head(version, told, position)
+            contents.append(content)
             if self._seal is not None:
-                self._sealed += 1
-                self._digest.update(covered(position, stream, version, chain))
+                self._covered.append(covered(position, stream, version, chain))
+        self._digest_covered()
         return contents
 
     # --- one event that isn't what should follow ---------------------------------------------------
@@ -173,14 +177,13 @@ class LogCheck:
             rank, finding = self._found[misfit.place]
             self._found[misfit.place] = (rank, replace(finding, kind=kind, detail=detail))
 
-    def _changed(self, position: int, stream: str, version: int, topic: str, detail: str) -> None:
+    def _changed(self, position: int, stream: str, version: int | None, topic: str, detail: str) -> None:
         self._note("changed", position, stream, version, type_of(topic), detail)
 
-    def _note(self, kind: Kind, position: int, stream: str, version: int, type: str, detail: str) -> None:
+    def _note(self, kind: Kind, position: int, stream: str, version: int | None, type: str, detail: str) -> None:
         if len(self._found) < MOST:
-            self._found.append(
-                (position, Finding(kind, Position(position), StreamName(stream), Version(version), type, detail))
-            )
+            known = None if version is None else Version(version)
+            self._found.append((position, Finding(kind, Position(position), StreamName(stream), known, type, detail)))
 
     # --- seals ----------------------------------------------------------------------------------------
 
@@ -188,6 +191,7 @@ class LogCheck:
         previous = self._seal
         self._seal = next(self._seals, None)
         self._sealed = 0
+        self._covered: list[bytes] = []
         if self._seal is None:
             return
         self._follows = self._seal.fact.previous == (previous.fact.digest if previous is not None else "")
@@ -200,6 +204,7 @@ class LogCheck:
     def _judge(self) -> None:
         """Compare a seal with what was found up to where it goes."""
         assert self._seal is not None
+        self._digest_covered()
         fact = self._seal.fact
         # Where the seal before is gone it can't be known what this one covers.
         if self._follows and (self._digest.hexdigest() != fact.digest or self._sealed != fact.events):
@@ -208,6 +213,13 @@ class LogCheck:
                 (self._seal, f"positions {self._begins} to {fact.through} don't hold what was sealed{counted}")
             )
         self._next_seal()
+
+    def _digest_covered(self) -> None:
+        """Events are digested many at a time."""
+        if self._covered:
+            self._sealed += len(self._covered)
+            self._digest.update(b"".join(self._covered))
+            self._covered = []
 
     def finish(self) -> list[Ranked]:
         """What was found, once all events have been followed."""
