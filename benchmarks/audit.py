@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ def verifying(events: int) -> list[Figure]:
         sealing = seconds(lambda: seal(store, ORIGIN, 1))
         total = store.last_position()
         before = peak_megabytes()
+        cpu = time.process_time()
+        verify(store, values=False)
+        cpu = time.process_time() - cpu
         taken = interleaved(
             {
                 "log": lambda: seconds(lambda: verify(store, values=False)),
@@ -55,7 +59,7 @@ def verifying(events: int) -> list[Figure]:
         Figure(
             f"verify {total:,} events: chains, versions, positions, index, seals",
             "events/s",
-            {"log": log},
+            {"log": log, "log, by CPU time": total / cpu},
             {"MB grown": grown},
             "≥ 100,000 events/s",
             log >= 100_000,
@@ -97,7 +101,7 @@ def chained(rounds: int, steps: int) -> Figure:
         medians(taken, 1000 / steps),
         {"with / without": found, "share by its own time": share},
         "≤ 5 %",
-        found <= 1.05 or share <= 0.05,
+        found <= 1.05,
         "rounds differ by more than the chain costs, so its own time is told too: three events a step",
     )
 
