@@ -10,9 +10,8 @@ from pydantic import BaseModel
 from wtb.domain.errors import NotAStore
 from wtb.domain.event_log import Value
 from wtb.domain.identifiers import NULL_DIGEST, Digest
-from wtb.infra.event_store.parts import parts_of
 from wtb.infra.event_store.sqlite import translated_errors
-from wtb.infra.event_store.values import digest_of, unpacked
+from wtb.infra.event_store.values import FILES, digest_of, parts, unpacked
 from wtb.sdk.platform import Platform
 
 SHORT = 100
@@ -110,8 +109,8 @@ class Shown:
             kind, data = unpacked(value)
             flaw = "" if digest_of(kind, data) == digest else "its bytes aren't those that were recorded"
             if kind in ("list", "chunk"):
-                return self._read_list(kind, parts_of(kind, data), flaw)
-            if kind == "files":
+                return self._read_list(kind, parts(kind, data), flaw)
+            if kind == FILES:
                 return _read(self.clean(data.decode(errors="replace")), flaw)
             return _read(self.text_of(self._platform.saver.serde.loads_typed((kind, data))), flaw)
         except (NotAStore, ValueError, TypeError) as damage:
@@ -137,7 +136,7 @@ class Shown:
         stored = self._stored(set(chunks))
         for digest in chunks:
             value = stored[digest]
-            yield [digest] if value is None else parts_of(*unpacked(value))
+            yield [digest] if value is None else parts(*unpacked(value))
 
     # --- making readable -------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ app = typer.Typer(
 app.add_typer(audit_app)
 
 
+
 def _version(asked: bool) -> None:
     if asked:
         from wtb import __version__
