@@ -100,6 +100,21 @@ def test_a_step_shows_what_its_node_saw_and_wrote(quick_bench: TestBench) -> Non
     assert f'Saw checkpoint {saw} query q notes [ "one" ] Wrote notes [ "two" ]' in second
 
 
+def test_a_page_tells_where_an_execution_comes_from_and_what_was_done_to_it(bench: TestBench) -> None:
+    bench.run(chain(first=says("one"), second=says("two")), {"query": "q"}, execution_id="e")
+    middle = bench.steps("e")[1].checkpoint
+    bench.fork("e", at=middle, new_id="child", actor="ann", reason="to see")
+    bench.rollback("e", to=middle, actor="bob", reason="it went wrong")
+    bench.edit("e", {"notes": ["mended"]}, actor="carl", reason="by hand")
+    parent, child = read(bench, "e").text, read(bench, "child").text
+    assert f"forked from e at {middle}" in child
+    assert f"forked into child at {middle}" in parent
+    assert "rolled back bob" in parent
+    assert "reason it went wrong" in parent
+    assert "state edited carl" in parent
+    assert 'reason by hand notes [ "mended" ]' in parent
+
+
 def test_an_error_stands_there_with_its_traceback(quick_bench: TestBench) -> None:
     quick_bench.run(chain(first=says("one"), breaks=fails), {"query": "q"}, execution_id="e")
     page = read(quick_bench, "e")

@@ -35,7 +35,6 @@ from wtb.sdk.shown_values import Shown, ShownValue
 
 MOST_STEPS = 3_000
 """Steps and checkpoints that a page shows; more make it unusable."""
-MOST_ANCESTORS = 100
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
@@ -130,11 +129,7 @@ def _page(platform: Platform, id: ExecutionId) -> Page:
             raise ExecutionNotFound(id)
         taken = steps.of(connection, id, limit=MOST_STEPS)
         saved = checkpoints.of(connection, id, limit=MOST_STEPS)
-        ancestors: list[tuple[str, str]] = []
-        child: Execution | None = execution
-        while child is not None and child.parent_execution is not None and len(ancestors) < MOST_ANCESTORS:
-            ancestors.append((child.parent_execution, child.parent_checkpoint or ""))
-            child = executions.get(connection, child.parent_execution)
+        line = [execution, *executions.ancestors(connection, id)]
     events, _ = platform.store.lifecycle(stream)
     forks = _all(platform, stream, "Forked")
     checked = verify_stream(platform.store, stream)
@@ -157,7 +152,7 @@ def _page(platform: Platform, id: ExecutionId) -> Page:
         acts=acts,
         faults=faults,
         asked=asked,
-        ancestors=ancestors,
+        ancestors=[(e.parent_execution, e.parent_checkpoint or "") for e in line if e.parent_execution is not None],
         children=[(event.fact.child, event.fact.checkpoint) for event in forks if isinstance(event.fact, Forked)],
         steps=_steps(platform, stream, taken.items, shown),
         more_steps=taken.next_cursor is not None,
