@@ -3,7 +3,7 @@
 import itertools
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from tests.infra.event_store.given import (
 )
 from wtb.domain.audit import AUDIT_STREAM, ExecutionErased, ExecutionImported
 from wtb.domain.errors import InvalidRequest, LogNotWhole, NotAStore
-from wtb.domain.event_log import Append, Value
+from wtb.domain.event_log import Append, Appended, Value
 from wtb.domain.execution import (
     StateEdited,
     Write,
@@ -548,6 +548,38 @@ def test_a_removed_seal_is_named(log: EventStore, tamper: Tampering) -> None:
     seal(log, ORIGIN, 2)
     tamper("DELETE FROM wtb_events WHERE position=10")
     assert named(first(log)) == ("removed", 10 if tamper.dense else None, AUDIT_STREAM, 1, None)
+
+
+def test_a_removed_seal_with_everything_recomputed_is_missed_by_the_next(log: EventStore, tamper: Tampering) -> None:
+    seal(log, ORIGIN, 1)
+    grow(log, ONE, "more")
+    seal(log, ORIGIN, 2)
+    tamper("DELETE FROM wtb_events WHERE position=10")
+    tamper("UPDATE wtb_events SET position=10 WHERE position=11")
+    tamper("UPDATE wtb_events SET position=11, originator_version=1 WHERE position=12")
+    tamper.rechain(AUDIT_STREAM)
+    tamper.give(11)
+    found = first(log)
+    assert named(found) == ("seal", 11, AUDIT_STREAM, 1, "LogSealed")
+    assert found.detail == "the seal before it isn't the one that it follows"
+
+
+class Overtaken(EventStore):
+    """A store into which another seals the log right before its first append."""
+
+    overtaken = False
+
+    def append(self, appends: Sequence[Append]) -> list[Appended]:
+        if not self.overtaken:
+            self.overtaken = True
+            seal(EventStore(self.recorder, self.name, commits_at_once=True), ORIGIN, 1)
+        return super().append(appends)
+
+
+def test_a_seal_that_another_was_first_with_stands(log: EventStore) -> None:
+    made = seal(Overtaken(log.recorder, log.name, commits_at_once=True), ORIGIN, 2)
+    assert made == last_seal(log).fact
+    assert verify(log).seals == 1
 
 
 def test_what_cannot_be_a_seal_is_refused(log: EventStore) -> None:
