@@ -1,10 +1,12 @@
 """Sealing and verifying what benches record; the log is sealed by itself as it grows."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
@@ -28,6 +30,11 @@ def chat(messages: int) -> Any:
     graph.add_edge(START, "say")
     graph.add_conditional_edges("say", lambda state: "say" if len(state["messages"]) < messages else END)
     return graph
+
+
+def writes_a_file(state: Any, config: RunnableConfig) -> Any:
+    (Path(config["configurable"]["output_dir"]) / "notes.txt").write_text("noted")
+    return {"notes": ["one"]}
 
 
 def fails(state: Any) -> Any:
@@ -60,6 +67,18 @@ def test_a_value_that_a_run_left_is_missed(bench: TestBench) -> None:
         found.raise_for_damage()
     assert found.first is not None
     assert (found.first.kind, found.first.type) == ("value", "CheckpointSaved")
+
+
+def test_a_piece_of_a_file_that_is_gone_is_missed(bench: TestBench) -> None:
+    bench.run(chain(first=writes_a_file, second=says("two")), {"query": "q"}, execution_id="e")
+    assert bench.verify().whole
+    with outside(bench.project.location) as session:
+        session.execute("DELETE FROM wtb_values WHERE kind LIKE 'bytes%'")
+    found = bench.verify()
+    assert found.first is not None
+    assert (found.first.kind, found.first.type) == ("value", "CheckpointSaved")
+    assert "its part" in found.first.detail
+    assert "notes.txt" in bench.report("e")
 
 
 @pytest.fixture

@@ -259,6 +259,8 @@ def _steps(platform: Platform, stream: StreamName, taken: Sequence[Step], shown:
             fact = platform.saver.history.checkpoint(stream, step.namespace, step.checkpoint)
             channels = fact.channels if fact is not None else {}
             seen[key] = [(c, digest) for c, (_, digest) in channels.items() if digest is not None and is_users(c)]
+            if fact is not None and fact.files is not None:
+                seen[key].append(("(output folder)", fact.files))
         made.append(
             ShownStep(
                 node_path(step.namespace, step.node),
