@@ -21,8 +21,10 @@ from wtb.projections.executions import Execution
 from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
 from wtb.sdk import beginnings, bundles, comparing, control, files, replay, retention, time_travel
+from wtb.sdk import beginnings, bundles, comparing, files, replay, retention, time_travel
+from wtb.sdk import beginnings, comparing, control, files, replay, time_travel
+from wtb.sdk import audit, beginnings, comparing, files, replay, time_travel
 from wtb.sdk.as_of import View, as_of
-from wtb.sdk import audit, beginnings, files, time_travel
 from wtb.sdk.beginnings import UNANSWERED, Request
 from wtb.sdk.comparison import Comparison, FirstDifference
 from wtb.sdk.files import File
