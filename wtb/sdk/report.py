@@ -36,6 +36,9 @@ from wtb.sdk.shown_values import Shown, ShownValue
 MOST_STEPS = 3_000
 """Steps and checkpoints that a page shows; more make it unusable."""
 
+FOLDER = "(output folder)"
+"""What the files that a node found go by, beside the channels; an empty folder isn't worth a line."""
+
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
@@ -260,14 +263,14 @@ def _steps(platform: Platform, stream: StreamName, taken: Sequence[Step], shown:
             channels = fact.channels if fact is not None else {}
             seen[key] = [(c, digest) for c, (_, digest) in channels.items() if digest is not None and is_users(c)]
             if fact is not None and fact.files is not None:
-                seen[key].append(("(output folder)", fact.files))
+                seen[key].append((FOLDER, fact.files))
         made.append(
             ShownStep(
                 node_path(step.namespace, step.node),
                 step,
                 moment(step.started_at),
                 duration(step.duration_us),
-                shown.values(seen[key]),
+                [value for value in shown.values(seen[key]) if (value.name, value.brief) != (FOLDER, "{}")],
                 shown.values([(write.channel, write.value) for write in step.writes if is_users(write.channel)]),
             )
         )
