@@ -25,7 +25,7 @@ from wtb.domain.execution import (
     NodeSkipped,
     StateEdited,
 )
-from wtb.domain.identifiers import Digest, ExecutionId, StreamName, execution_stream, known_id, node_path
+from wtb.domain.identifiers import NULL_DIGEST, Digest, ExecutionId, StreamName, execution_stream, known_id, node_path
 from wtb.infra.event_store.verification import verify_stream
 from wtb.projections import checkpoints, executions, steps
 from wtb.projections.executions import Execution
@@ -262,7 +262,7 @@ def _steps(platform: Platform, stream: StreamName, taken: Sequence[Step], shown:
             fact = platform.saver.history.checkpoint(stream, step.namespace, step.checkpoint)
             channels = fact.channels if fact is not None else {}
             seen[key] = [(c, digest) for c, (_, digest) in channels.items() if digest is not None and is_users(c)]
-            if fact is not None and fact.files is not None:
+            if fact is not None and fact.files is not None and fact.files != NULL_DIGEST:
                 seen[key].append((FOLDER, fact.files))
         made.append(
             ShownStep(
@@ -270,7 +270,7 @@ def _steps(platform: Platform, stream: StreamName, taken: Sequence[Step], shown:
                 step,
                 moment(step.started_at),
                 duration(step.duration_us),
-                [value for value in shown.values(seen[key]) if (value.name, value.brief) != (FOLDER, "{}")],
+                shown.values(seen[key]),
                 shown.values([(write.channel, write.value) for write in step.writes if is_users(write.channel)]),
             )
         )
