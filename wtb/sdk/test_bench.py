@@ -24,6 +24,7 @@ from wtb.sdk import beginnings, bundles, comparing, control, files, replay, rete
 from wtb.sdk import beginnings, bundles, comparing, files, replay, retention, time_travel
 from wtb.sdk import beginnings, comparing, control, files, replay, time_travel
 from wtb.sdk import audit, beginnings, comparing, files, replay, time_travel
+from wtb.sdk import audit, beginnings, bundles, comparing, files, replay, retention, time_travel
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.beginnings import UNANSWERED, Request
 from wtb.sdk.comparison import Comparison, FirstDifference
@@ -32,7 +33,6 @@ from wtb.sdk.lineage import Lineage, lineage
 from wtb.sdk.node_run import NodeRun, run_node
 from wtb.sdk.platform import new_execution_id, open_platform
 from wtb.sdk.replay_report import ReplayReport
-from wtb.sdk.replay import ReplayReport
 from wtb.sdk.report import report
 from wtb.sdk.results import Recovery, RunResult, State, Status, Unrecovered
 from wtb.sdk.retention import Archived, Erasure

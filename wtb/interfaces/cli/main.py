@@ -33,7 +33,6 @@ app = typer.Typer(
 app.add_typer(audit_app)
 
 
-
 def _version(asked: bool) -> None:
     if asked:
         from wtb import __version__
