@@ -4,10 +4,18 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import commands, comparison, history, on_postgres, one_execution, rebuild, recording, replay, travel
-from benchmarks import comparison, history, on_postgres, one_execution, rebuild, recording, replay, travel
-from benchmarks import audit, history, on_postgres, one_execution, rebuild, recording, travel
-from benchmarks import audit, comparison, history, on_postgres, one_execution, rebuild, recording, replay, travel
+from benchmarks import (
+    audit,
+    commands,
+    comparison,
+    history,
+    on_postgres,
+    one_execution,
+    rebuild,
+    recording,
+    replay,
+    travel,
+)
 from benchmarks.measure import Figure, tell
 
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
-from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, InvalidRequest, NotFound
 from wtb.domain.audit import LogSealed
-from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, NotFound
+from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, InvalidRequest, NotFound
 from wtb.domain.event_log import EMPTY_STREAM, Recorded
 from wtb.domain.execution import BreakpointsSet
 from wtb.domain.identifiers import Position, execution_stream, known_id, new_id
@@ -25,6 +24,7 @@ from wtb.sdk import beginnings, bundles, comparing, files, replay, retention, ti
 from wtb.sdk import beginnings, comparing, control, files, replay, time_travel
 from wtb.sdk import audit, beginnings, comparing, files, replay, time_travel
 from wtb.sdk import audit, beginnings, bundles, comparing, files, replay, retention, time_travel
+from wtb.sdk import audit, beginnings, bundles, comparing, control, files, replay, retention, time_travel
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.beginnings import UNANSWERED, Request
 from wtb.sdk.comparison import Comparison, FirstDifference
@@ -34,9 +34,6 @@ from wtb.sdk.node_run import NodeRun, run_node
 from wtb.sdk.platform import new_execution_id, open_platform
 from wtb.sdk.replay_report import ReplayReport
 from wtb.sdk.report import report
-from wtb.sdk.results import Recovery, RunResult, State, Status, Unrecovered
-from wtb.sdk.retention import Archived, Erasure
-from wtb.sdk.replay import ReplayReport
 from wtb.sdk.results import Commanded, Recovery, RunResult, State, Status, Unrecovered
 from wtb.sdk.retention import Archived, Erasure
 from wtb.sdk.running import Emit, Options, Run, adrive, drive
@@ -707,6 +704,7 @@ class TestBench:
         origin = self.platform.origin(cause="set_breakpoints", actor=actor)
         wanted, known = _breakpoints(before, after), self._workflows.get
         return control.set_breakpoints(self.platform, known_id(execution_id), wanted, known, origin, if_version)
+
     # --- proving ----------------------------------------------------------------------------------
 
     def seal(self, *, actor: str | None = None) -> LogSealed:
