@@ -19,11 +19,6 @@ from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
 from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
-from wtb.sdk import beginnings, bundles, comparing, control, files, replay, retention, time_travel
-from wtb.sdk import beginnings, bundles, comparing, files, replay, retention, time_travel
-from wtb.sdk import beginnings, comparing, control, files, replay, time_travel
-from wtb.sdk import audit, beginnings, comparing, files, replay, time_travel
-from wtb.sdk import audit, beginnings, bundles, comparing, files, replay, retention, time_travel
 from wtb.sdk import audit, beginnings, bundles, comparing, control, files, replay, retention, time_travel
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.beginnings import UNANSWERED, Request
