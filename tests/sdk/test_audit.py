@@ -81,6 +81,26 @@ def test_a_piece_of_a_file_that_is_gone_is_missed(bench: TestBench) -> None:
     assert "notes.txt" in bench.report("e")
 
 
+def test_a_log_is_whole_when_executions_were_archived_brought_back_and_erased(bench: TestBench, tmp_path: Path) -> None:
+    for execution in ("a", "b"):
+        bench.run(chat(80), {"messages": []}, execution_id=execution, config={"recursion_limit": 100})
+    bench.run(chain(first=writes_a_file, second=says("two")), {"query": "q"}, execution_id="c")
+    made = bench.seal()
+    bench.archive("a", to=tmp_path / "archive", alone=True)
+    assert bench.verify(made.digest).whole
+    bench.import_bundle(next((tmp_path / "archive").iterdir()))
+    assert bench.verify(made.digest).whole
+    bench.erase(["b", "c"], reason="asked to", alone=True)
+    assert bench.verify(made.digest).whole
+    assert "asked to" in bench.report("b")
+    with outside(bench.project.location) as session:
+        session.execute("DELETE FROM wtb_values WHERE kind='list'")
+    found = bench.verify(made.digest)
+    assert found.first is not None
+    # What was brought back isn't accounted for any more.
+    assert (found.first.kind, found.first.stream) == ("value", "execution-a")
+
+
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seals are due every 20 positions."""
