@@ -1,5 +1,6 @@
 """The server as a process: it tells when it listens, stops when told, and refuses what it can't do."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -14,6 +15,7 @@ from tests.interfaces.rest.given import client_of, server_in_thread, settings_in
 from tests.interfaces.serving import ended, serving, start
 from wtb.domain.errors import GraphNotFound, InvalidSettings, NotAStore
 from wtb.infra.nats.server import EmbeddedNats
+from wtb.interfaces import serve
 from wtb.sdk import TestBench, WorkflowProject
 
 IMPATIENT = (
@@ -186,3 +188,20 @@ def test_a_nats_that_holds_another_stores_events_ends_it_in_one_line(tmp_path: P
     assert code == 6
     assert [line for line in err.splitlines() if line.startswith("error: ")] != []
     assert "Traceback" not in err
+
+
+async def test_a_part_that_misses_its_cancellation_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As nats-py does now and then while it connects."""
+    monkeypatch.setattr(serve, "ASKED_AGAIN_SECONDS", 0.01)
+    missed = asyncio.Event()
+
+    async def part() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            missed.set()
+        await asyncio.Event().wait()
+
+    async with serve._running(part()):
+        await asyncio.sleep(0)
+    assert missed.is_set()

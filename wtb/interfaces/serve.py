@@ -42,6 +42,9 @@ ANSWER_SECONDS = 3
 RUN_SECONDS = 5.0
 """How long executions under way have then; those that need longer are left to `recover`."""
 
+ASKED_AGAIN_SECONDS = 1.0
+"""After how long a part that hasn't ended is asked to again."""
+
 
 logger = logging.getLogger(__name__)
 
@@ -198,9 +201,12 @@ async def _running(*parts: Coroutine[Any, Any, None]) -> AsyncIterator[tuple["as
     try:
         yield tasks
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        left = set(tasks)
+        while left:
+            for task in left:
+                task.cancel()
+            # nats-py swallows a cancellation now and then, as while it connects: it is asked again.
+            left = (await asyncio.wait(left, timeout=ASKED_AGAIN_SECONDS))[1]
 
 
 @asynccontextmanager
