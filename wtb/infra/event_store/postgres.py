@@ -213,7 +213,8 @@ class PostgresRecorder(library.PostgresApplicationRecorder):
     ) -> list[tuple[str, Row]]:
         statement = (
             f"SELECT i.namespace, {_COLUMNS} FROM wtb_index i JOIN {EVENTS} e "
-            "ON e.originator_id=i.stream AND e.originator_version=i.version WHERE i.scope=%s"
+            # In the collation of the library's column: in any other its primary key is of no use.
+            'ON e.originator_id=i.stream COLLATE "default" AND e.originator_version=i.version WHERE i.scope=%s'
         )
         params: list[Any] = [scope]
         for condition, value in (
