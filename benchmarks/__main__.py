@@ -36,7 +36,7 @@ def main() -> None:
         "listing": lambda: history.listing(rounds * 2, steps),
         "many": lambda: [recording.many_at_once(rounds, 50, 20)],
         "length": lambda: history.length(rounds * 2),
-        "travel": lambda: travel.branching(rounds * 10, 1_000 if chosen.quick else 100_000),
+        "travel": lambda: travel.branching(rounds, 1_000 if chosen.quick else 100_000),
         "replay": lambda: replay.replay(rounds * 2, steps, messages),
         "commands": lambda: commands.commands(rounds * 3, 5_000 if chosen.quick else 100_000),
         "rebuild": lambda: [rebuild.rebuild(5_000 if chosen.quick else 200_000)],

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, ClassVar, assert_never
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, MetaData, Row, Table, select
+from sqlalchemy import BigInteger, Column, Connection, Index, Integer, MetaData, Row, Select, Table, bindparam, select
 
 from wtb.domain.audit import AuditFact
 from wtb.domain.event_log import Recorded
@@ -168,11 +169,16 @@ class Fold:
     def _load(self, connection: Connection, streams: set[StreamName]) -> None:
         self._loaded |= streams
         executions = [execution_of(stream) for stream in streams]
-        stored = connection.execute(select(self._table).where(self._table.c.id.in_(executions)))
+        stored = connection.execute(_of_some(self._table), {"executions": executions})
         self._rows.update((execution_stream(row["id"]), dict(row)) for row in stored.mappings())
 
     def write(self, connection: Connection) -> None:
         put_rows(connection, self._table, [*self._rows.values()])
+
+
+@cache
+def _of_some(table: Table) -> Select[Any]:
+    return select(table).where(table.c.id.in_(bindparam("executions", expanding=True)))
 
 
 def _begun(fact: ExecutionStarted, event: Recorded) -> Columns:
@@ -242,8 +248,11 @@ def _change(row: Columns, fact: ExecutionFact, time_us: int) -> None:
 # --- Queries ------------------------------------------------------------------------------------------
 
 
+_GET = select(EXECUTIONS).where(EXECUTIONS.c.id == bindparam("execution"))
+
+
 def get(connection: Connection, execution: str) -> Execution | None:
-    row = connection.execute(select(EXECUTIONS).where(EXECUTIONS.c.id == execution)).first()
+    row = connection.execute(_GET, {"execution": execution}).first()
     return None if row is None else _execution(row)
 
 

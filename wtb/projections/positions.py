@@ -2,7 +2,19 @@
 
 from typing import Literal, NamedTuple
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Table, delete, inspect, select, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    Table,
+    bindparam,
+    delete,
+    inspect,
+    select,
+    text,
+)
 
 from wtb.domain.identifiers import Position
 from wtb.projections.database import TEXT, put_rows
@@ -40,11 +52,17 @@ def exist(connection: Connection) -> bool:
     return inspect(connection).has_table(POSITIONS.name)
 
 
+# Made once: building a statement costs more than asking it, and every read asks this first.
+_GET = select(POSITIONS.c.position, POSITIONS.c.schema, POSITIONS.c.generation).where(
+    POSITIONS.c.tables == bindparam("name")
+)
+# SQLite has no row locks and leaves them out; there `writing` has locked the file.
+_LOCK = _GET.with_for_update()
+
+
 def get(connection: Connection, tables: SetName, *, lock: bool = False) -> Progress | None:
     """A set's progress; None when there is no such set. ``lock``: nobody else changes it in this transaction."""
-    query = select(POSITIONS.c.position, POSITIONS.c.schema, POSITIONS.c.generation).where(POSITIONS.c.tables == tables)
-    # SQLite has no row locks and leaves this out; there `writing` has locked the file.
-    row = connection.execute(query.with_for_update() if lock else query).first()
+    row = connection.execute(_LOCK if lock else _GET, {"name": tables}).first()
     return None if row is None else Progress(*row)
 
 

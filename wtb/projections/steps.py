@@ -12,6 +12,7 @@ a copied thread, is no step: the work was done elsewhere.
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar, Literal, assert_never
 
 import msgspec
@@ -24,7 +25,9 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Row,
+    Select,
     Table,
+    bindparam,
     literal_column,
     select,
 )
@@ -202,9 +205,8 @@ class Fold:
 
     def _load(self, connection: Connection, streams: set[StreamName]) -> None:
         self._running.update((stream, {}) for stream in streams)
-        c = self._table.c
         executions = [execution_of(stream) for stream in streams]
-        stored = connection.execute(select(self._table).where(c.status == _RUNNING, c.execution.in_(executions)))
+        stored = connection.execute(_running_in(self._table), {"executions": executions})
         for row in stored.mappings():
             self._running[execution_stream(row["execution"])][row["task"]] = dict(row)
 
@@ -231,6 +233,13 @@ class Fold:
         row["status"] = status
         row["ended_us"] = time_us
         self._changed[row["position"]] = row
+
+
+@cache
+def _running_in(table: Table) -> Select[Any]:
+    return select(table).where(
+        table.c.status == _RUNNING, table.c.execution.in_(bindparam("executions", expanding=True))
+    )
 
 
 def _begun(fact: NodeStarted, event: Recorded) -> Columns:
