@@ -1,4 +1,4 @@
-"""Random graphs, and random forks, rollbacks, edits, and crashes in them: branches never touch one another."""
+"""Random graphs under random forks, rollbacks, edits and crashes: replay is the run, branches never meet."""
 
 import random
 from collections.abc import Callable
@@ -60,7 +60,11 @@ class World:
         for execution, end in self.ends.items():
             assert dict(self.bench.state(execution)) == {**end}, execution
             assert self.bench.execution(execution).status == "completed"
+            replayed = self.bench.replay(execution, graph=self.graph)
+            assert (replayed.identical, replayed.nodes_called, replayed.routers_called) == (True, 0, 0), replayed
+            assert replayed.state == end
         assert all(self.ends[execution] == self.end for execution in self.untouched)
+        assert self.bench.verify().whole
 
     # --- what may be done -----------------------------------------------------------------------------
 
