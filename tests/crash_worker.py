@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 from wtb.domain.event_log import Origin, Recorded
 from wtb.domain.identifiers import ExecutionId
 from wtb.sdk import TestBench, WorkflowProject, beginnings
-from wtb.sdk.beginnings import Request
+from wtb.sdk.claims import Request
 from wtb.sdk.running import Progress, adrive, drive
 
 RANKS = {

@@ -13,7 +13,7 @@ from tests.sdk.given import Notes, asks, beside, chain, says
 from wtb.domain.errors import CheckpointNotFound, ExecutionNotFound, FileNotKept, InvalidRequest
 from wtb.domain.execution import CheckpointSaved
 from wtb.domain.identifiers import NULL_DIGEST
-from wtb.infra.output_restoring import restore
+from wtb.infra.output_folder.restoring import restore
 from wtb.sdk import TestBench, WorkflowProject
 
 

@@ -10,7 +10,7 @@ from tests.sdk.witnessed import Witness, chatting, nested, straight
 from wtb.domain.execution import CheckpointSaved
 from wtb.domain.identifiers import Digest, execution_stream
 from wtb.infra.event_store.values import parts
-from wtb.infra.langgraph.divergence import Divergence
+from wtb.infra.langgraph.replay.divergence import Divergence
 from wtb.sdk import TestBench
 
 

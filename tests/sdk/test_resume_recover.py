@@ -36,7 +36,7 @@ from wtb.domain.execution import (
 )
 from wtb.domain.identifiers import ExecutionId, WorkerId, execution_stream
 from wtb.sdk import Recovery, RunResult, TestBench, WorkflowProject, beginnings
-from wtb.sdk.beginnings import Request
+from wtb.sdk.claims import Request
 from wtb.sdk.running import drive
 
 DEAD = WorkerId("host.0.dead")

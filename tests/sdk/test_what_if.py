@@ -9,7 +9,7 @@ from langgraph.types import Command, Send, interrupt
 
 from tests.sdk.test_replay import INPUT, went
 from tests.sdk.witnessed import Desk, Witness, around, asking, asking_within, failing, looping, nested, straight
-from wtb.infra.langgraph.divergence import ReplayedStep
+from wtb.infra.langgraph.replay.divergence import ReplayedStep
 from wtb.sdk import TestBench
 
 

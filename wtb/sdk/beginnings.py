@@ -1,31 +1,23 @@
 """The ways a stretch of an execution begins: started, resumed, retried, a node skipped, recovered after a crash."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from langgraph.types import Command
 
 from wtb.domain import decisions
 from wtb.domain.errors import (
     ExecutionExists,
-    ExecutionNotFound,
-    ExecutionTaken,
     InvalidAnswer,
     NodeNotFound,
     VersionConflict,
-    WrongStatus,
-    WtbError,
 )
-from wtb.domain.event_log import EMPTY_STREAM, Origin, Recorded, StreamHead
+from wtb.domain.event_log import EMPTY_STREAM, Origin
 from wtb.domain.execution import (
     BreakpointsSet,
-    CancelRequested,
     Claim,
-    ExecutionCancelled,
     ExecutionPaused,
     ExecutionRecovered,
     ExecutionResumed,
@@ -33,18 +25,15 @@ from wtb.domain.execution import (
     LifecycleFact,
     NodeSkipped,
     Paused,
-    PauseRequested,
     Running,
-    State,
     Unknown,
     Write,
-    fold,
 )
-from wtb.domain.identifiers import CheckpointId, Digest, ExecutionId, Namespace, WorkerId, execution_stream
-from wtb.infra.event_store.journal import Amend, Journal
+from wtb.domain.identifiers import CheckpointId, Digest, ExecutionId, Namespace, execution_stream
 from wtb.infra.langgraph.control import Control
 from wtb.infra.langgraph.graphs import RunnableGraph
-from wtb.infra.langgraph.recording import Recording, Skip
+from wtb.infra.langgraph.recording import Skip
+from wtb.sdk.claims import Request, Standing, begin, giving_up, is_run, recording_of, standing
 from wtb.sdk.platform import Platform
 from wtb.sdk.running import Emit, Options, Run, config_of
 
@@ -56,43 +45,6 @@ class Unanswered(Enum):
 
 
 UNANSWERED = Unanswered.UNANSWERED
-
-FindGraph = Callable[[str], RunnableGraph]
-"""Workflow name to its graph; raises `WorkflowNotFound`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What every beginning is told: whose graph, on whose behalf, how to run it and who looks on."""
-
-    find_graph: FindGraph
-    origin: Origin
-    options: Options = Options()  # noqa: RUF009  # frozen
-    emit: Emit | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """An execution as it stands: what decisions rest on."""
-
-    execution: ExecutionId
-    facts: Sequence[LifecycleFact]
-    state: State
-    head: StreamHead
-
-    @property
-    def started(self) -> ExecutionStarted:
-        """Raises `ExecutionNotFound`."""
-        if isinstance(self.state, Unknown):
-            raise ExecutionNotFound(self.execution)
-        return self.state.started
-
-
-def standing(platform: Platform, execution: ExecutionId) -> Standing:
-    """Reads what decisions rest on; a few events, however long the execution."""
-    events, head = platform.store.lifecycle(execution_stream(execution))
-    facts = [cast("LifecycleFact", event.fact) for event in events]
-    return Standing(execution, facts, fold(facts), head)
 
 
 # --- the beginnings -----------------------------------------------------------------------------------
@@ -238,17 +190,6 @@ def recover(platform: Platform, execution: ExecutionId, request: Request, *, tak
             pass  # as above
 
 
-def is_run(platform: Platform, execution: ExecutionId, worker: WorkerId) -> bool:
-    """Whether the worker that an execution is recorded as running in still runs it.
-
-    This process knows what it runs: what it had to give up, because it could no
-    longer be recorded, it doesn't run any more.
-    """
-    if worker == platform.presence.announce():
-        return platform.saver.queues(execution)
-    return platform.presence.is_alive(worker)
-
-
 # --- what they share ----------------------------------------------------------------------------------
 
 
@@ -273,16 +214,6 @@ def _going_on(
         run.recording.skip = _skip(run, [*now.facts, *facts])
         run.input = _what_was_left(run, now)
     return run
-
-
-@contextmanager
-def giving_up(run: Run) -> Iterator[None]:
-    """Let go of a claimed execution when it can't be run after all; recovering it finds it where it stood."""
-    try:
-        yield
-    except BaseException:
-        run.platform.saver.end(run.execution)
-        raise
 
 
 def _input_unseen(run: Run, started: ExecutionStarted) -> Any:
@@ -337,85 +268,3 @@ def _by_interrupt(execution: ExecutionId, state: Paused, answer: Any) -> dict[st
     if waiting and answer is UNANSWERED:
         raise InvalidAnswer(f"execution {execution!r} waits for an answer and got none")
     return dict.fromkeys(waiting, answer)
-
-
-def recording_of(
-    platform: Platform,
-    execution: ExecutionId,
-    head: StreamHead,
-    origin: Origin,
-    variants: Mapping[str, str],
-    emit: Emit | None = None,
-    control: Control | None = None,
-) -> Recording:
-    """A recording that goes on after ``head``."""
-    worker = platform.presence.announce()
-    journal = Journal(
-        execution_stream(execution),
-        head,
-        origin,
-        admit=lambda added: _admit(execution, worker, added, recording, held=journal.position > 0),
-        told=None if emit is None else _each(emit),
-    )
-    recording = Recording(
-        journal,
-        platform.saver.committer,
-        engine=True,
-        fresh=head == EMPTY_STREAM,
-        variants=variants,
-        files=platform.output_folder(execution),
-        control=control,
-    )
-    return recording
-
-
-def _each(emit: Emit) -> Callable[[Sequence[Recorded]], None]:
-    def told(events: Sequence[Recorded]) -> None:
-        for event in events:
-            emit(event)
-
-    return told
-
-
-def begin(
-    platform: Platform,
-    execution: ExecutionId,
-    recording: Recording,
-    facts: Sequence[LifecycleFact],
-    *,
-    durable: bool = True,
-) -> None:
-    """Take the execution in this process and note why; ``durable`` before anything else happens."""
-    platform.saver.begin(execution, recording)
-    for fact in facts:
-        recording.journal.note(fact)
-    if durable:
-        try:
-            recording.commit()
-        except WtbError:
-            platform.saver.end(execution)
-            raise
-
-
-def _admit(
-    execution: ExecutionId, worker: WorkerId, added: Sequence[Recorded], recording: Recording, *, held: bool
-) -> Amend:
-    """Judge what others added to the stream: while this process holds the execution they may only ask for something.
-
-    Raises `ExecutionExists`, `VersionConflict` when the claim to hold it rests on
-    what is no longer so; `ExecutionTaken` or `WrongStatus` when others, who took
-    this process for dead, run it now or have ended it.
-    """
-    for event in added:
-        fact = event.fact
-        if isinstance(fact, ExecutionStarted):
-            raise ExecutionExists(execution)
-        if isinstance(fact, PauseRequested | CancelRequested | BreakpointsSet):
-            recording.hear(fact)
-        elif not held and isinstance(fact, LifecycleFact):
-            raise VersionConflict(event.stream, event.version - 1)
-        elif isinstance(fact, Claim) and fact.worker != worker:
-            raise ExecutionTaken(execution, fact.worker)
-        elif isinstance(fact, ExecutionCancelled):
-            raise WrongStatus(execution, "cancelled", "go on")
-    return recording.control.amended

@@ -14,7 +14,7 @@ from wtb.domain.event_log import Append, Origin
 from wtb.domain.execution import BreakpointsSet, LifecycleFact, Running, State, Stopped, breakpoints, fold
 from wtb.domain.identifiers import ExecutionId, Version, execution_stream
 from wtb.infra.langgraph.graphs import RunnableGraph
-from wtb.sdk import beginnings
+from wtb.sdk.claims import is_run
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import Commanded
 
@@ -39,7 +39,7 @@ def cancel(
     """
 
     def decide(state: State, _: Sequence[LifecycleFact]) -> list[LifecycleFact]:
-        alive = isinstance(state, Running) and beginnings.is_run(platform, execution, state.worker)
+        alive = isinstance(state, Running) and is_run(platform, execution, state.worker)
         return decisions.cancel(execution, state, reason, alive=alive)
 
     return _command(platform, execution, decide, origin, if_version)

@@ -7,9 +7,9 @@ from typing import Literal
 from wtb.domain.errors import FileNotKept, InvalidRequest
 from wtb.domain.execution import CheckpointSaved
 from wtb.domain.identifiers import Digest, ExecutionId
-from wtb.infra import files_manifest
-from wtb.infra.files_manifest import Entry, Folder, Link, Unreadable
-from wtb.infra.output_restoring import Restored, content, load_manifest, restore
+from wtb.infra.output_folder import manifest as manifests
+from wtb.infra.output_folder.manifest import Entry, Folder, Link, Unreadable
+from wtb.infra.output_folder.restoring import Restored, content, load_manifest, restore
 from wtb.sdk.platform import Platform
 from wtb.sdk.state import find_checkpoint
 
@@ -47,7 +47,7 @@ def files_of(platform: Platform, saved: CheckpointSaved) -> tuple[File, ...]:
 
 def _file(path: str, entry: Entry) -> File:
     match entry:
-        case files_manifest.File(mode, size, _):
+        case manifests.File(mode, size, _):
             return File(path, "file", size, mode, entry.digest)
         case Folder(mode):
             return File(path, "folder", mode=mode)
@@ -61,7 +61,7 @@ def read_file(platform: Platform, execution: ExecutionId, path: str, checkpoint:
     """A file's content as it was. Raises `FileNotKept` and as `files_at`."""
     saved = find_checkpoint(platform, execution, checkpoint)
     found = load_manifest(saved.files, platform.store.values).get(path)
-    if not isinstance(found, files_manifest.File):
+    if not isinstance(found, manifests.File):
         raise FileNotKept(execution, saved.checkpoint, path)
     return content(found, platform.store.values)
 

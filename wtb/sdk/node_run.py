@@ -18,7 +18,7 @@ from wtb.infra.langgraph.internals import TASKS
 from wtb.infra.langgraph.variants import DEFAULT
 from wtb.projections import steps
 from wtb.projections.steps import Step
-from wtb.sdk.beginnings import Request, standing
+from wtb.sdk.claims import Request, standing
 from wtb.sdk.platform import Platform, new_execution_id
 from wtb.sdk.results import Interrupt, RunError
 from wtb.sdk.running import INTERRUPTS, in_a_loop

@@ -18,7 +18,7 @@ from wtb.infra.event_store.seal import Sealer
 from wtb.infra.event_store.store import EventStore, Synchronous, open_store
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
 from wtb.infra.langgraph.serializer import strict_serializer
-from wtb.infra.output_files import OutputFolder
+from wtb.infra.output_folder.scanning import OutputFolder
 from wtb.infra.redaction import Redaction
 from wtb.projections.database import engine_for
 from wtb.projections.projector import Projector

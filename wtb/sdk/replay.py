@@ -12,22 +12,22 @@ from langchain_core.runnables import RunnableConfig
 
 from wtb.domain.execution import Failed
 from wtb.domain.identifiers import CheckpointId, ExecutionId
-from wtb.infra.langgraph.divergence import (
+from wtb.infra.langgraph.graphs import RunnableGraph, is_users
+from wtb.infra.langgraph.replay.divergence import (
     Diverged,
     Divergence,
     Halted,
     RecordedFailure,
     SegmentEnd,
 )
-from wtb.infra.langgraph.graphs import RunnableGraph, is_users
-from wtb.infra.langgraph.record import Record, channels_of, load_record
-from wtb.infra.langgraph.recorded_values import DamagedRecord, Values
-from wtb.infra.langgraph.replay_loop import ReplaySaver
-from wtb.infra.langgraph.replay_places import PLACE, ROOT, Place
-from wtb.infra.langgraph.replaying import Replaying
-from wtb.infra.langgraph.serving_shell import ServingShells
+from wtb.infra.langgraph.replay.loop import ReplaySaver
+from wtb.infra.langgraph.replay.places import PLACE, ROOT, Place
+from wtb.infra.langgraph.replay.record import Record, channels_of, load_record
+from wtb.infra.langgraph.replay.recorded_values import DamagedRecord, Values
+from wtb.infra.langgraph.replay.replaying import Replaying
+from wtb.infra.langgraph.replay.serving_shell import ServingShells
 from wtb.infra.langgraph.variants import Variants
-from wtb.sdk.beginnings import FindGraph
+from wtb.sdk.claims import FindGraph
 from wtb.sdk.platform import Platform
 from wtb.sdk.replay_report import Ending, ReplayReport
 from wtb.sdk.results import RunError

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any, Literal
 
 from wtb.domain.identifiers import ExecutionId
-from wtb.infra.langgraph.divergence import Divergence, ReplayedStep, StepChange
+from wtb.infra.langgraph.replay.divergence import Divergence, ReplayedStep, StepChange
 from wtb.sdk.results import RunError, Status
 
 Ending = Status | Literal["diverged", "stopped"]

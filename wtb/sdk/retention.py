@@ -28,7 +28,8 @@ from wtb.infra.event_store.bundle_writer import Written
 from wtb.infra.event_store.removal import Removal
 from wtb.projections import executions
 from wtb.projections.executions import Execution
-from wtb.sdk import beginnings, bundles
+from wtb.sdk import bundles
+from wtb.sdk.claims import is_run
 from wtb.sdk.lineage import lineage
 from wtb.sdk.platform import Platform
 
@@ -154,7 +155,7 @@ def erasable(platform: Platform, ids: str | Sequence[str]) -> tuple[Execution, .
         found |= {each.id: each for each in (tree.execution, *tree.descendants)}
     for each in found.values():
         if each.status == "running":
-            if beginnings.is_run(platform, each.id, each.worker):
+            if is_run(platform, each.id, each.worker):
                 raise ExecutionTaken(each.id, each.worker)
             raise WrongStatus(each.id, "running, though its process has died,", "be erased")
     return tuple(found.values())
@@ -247,7 +248,7 @@ def _refuse_while_others_run(platform: Platform) -> None:
     with platform.reading() as connection:
         running = executions.running(connection)
     for found in running:
-        if beginnings.is_run(platform, found.id, found.worker):
+        if is_run(platform, found.id, found.worker):
             raise ExecutionTaken(found.id, found.worker)
 
 

@@ -13,7 +13,7 @@ from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, I
 from wtb.domain.event_log import EMPTY_STREAM, Recorded
 from wtb.domain.execution import BreakpointsSet
 from wtb.domain.identifiers import Position, execution_stream, known_id, new_id
-from wtb.infra.output_restoring import Restored
+from wtb.infra.output_folder.restoring import Restored
 from wtb.projections import checkpoints, executions, steps
 from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
@@ -21,7 +21,8 @@ from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
 from wtb.sdk import audit, beginnings, bundles, comparing, control, files, replay, retention, time_travel
 from wtb.sdk.as_of import View, as_of
-from wtb.sdk.beginnings import UNANSWERED, Request
+from wtb.sdk.beginnings import UNANSWERED
+from wtb.sdk.claims import Request, is_run
 from wtb.sdk.comparison import Comparison, FirstDifference
 from wtb.sdk.files import File
 from wtb.sdk.lineage import Lineage, lineage
@@ -366,7 +367,7 @@ class TestBench:
         """Executions recorded as running that nobody runs any more, oldest first; `recover` finishes them."""
         with self.platform.reading() as connection:
             running = executions.running(connection)
-        return [found for found in running if not beginnings.is_run(self.platform, found.id, found.worker)]
+        return [found for found in running if not is_run(self.platform, found.id, found.worker)]
 
     # --- travelling -------------------------------------------------------------------------------
 

@@ -35,9 +35,9 @@ from wtb.domain.execution import (
 from wtb.domain.identifiers import Digest, ExecutionId, Namespace, execution_stream
 from wtb.infra.event_store.journal import Journal
 from wtb.infra.langgraph.branches import Brancher
-from wtb.infra.output_restoring import restore
+from wtb.infra.output_folder.restoring import restore
 from wtb.projections import checkpoints, steps
-from wtb.sdk.beginnings import Request, Standing, begin, giving_up, recording_of, standing
+from wtb.sdk.claims import Request, Standing, begin, giving_up, recording_of, standing
 from wtb.sdk.platform import Platform, new_checkpoint_id, now
 from wtb.sdk.results import RunResult
 from wtb.sdk.running import Run, config_of, in_a_loop

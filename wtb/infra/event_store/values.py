@@ -7,7 +7,7 @@ message to a thousand then stores one message, one chunk and one list of digests
 
 Two kinds don't come from a serializer: ``bytes`` are a piece of a file, and
 ``files`` is the manifest of an output folder, which names such pieces (see
-`wtb.infra.files_manifest`). Reading a manifest gives it as plain data.
+`wtb.infra.output_folder.manifest`). Reading a manifest gives it as plain data.
 """
 
 import json

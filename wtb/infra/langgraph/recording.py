@@ -22,7 +22,7 @@ from wtb.domain.identifiers import CheckpointId, Digest, Namespace, TaskId
 from wtb.infra.event_store.journal import Committer, Journal
 from wtb.infra.langgraph.control import Control, Request
 from wtb.infra.langgraph.variants import DEFAULT
-from wtb.infra.output_files import OutputFolder
+from wtb.infra.output_folder.scanning import OutputFolder
 
 Channels = Mapping[str, tuple[str | int | float, Digest | None]]
 

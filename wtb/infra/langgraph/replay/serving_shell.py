@@ -12,7 +12,6 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import RetryPolicy
 
 from wtb.domain.errors import VariantNotFound
-from wtb.infra.langgraph.divergence import Departed, RecordedFailure, SegmentEnd
 from wtb.infra.langgraph.internals import (
     CONF,
     CONFIG_KEY_RESUMING,
@@ -27,9 +26,10 @@ from wtb.infra.langgraph.internals import (
     subgraph_of,
 )
 from wtb.infra.langgraph.node_shell import SKIPPED
-from wtb.infra.langgraph.replay_loop import following_a_record
-from wtb.infra.langgraph.replay_places import PLACE, Call, Place
-from wtb.infra.langgraph.replaying import Replaying
+from wtb.infra.langgraph.replay.divergence import Departed, RecordedFailure, SegmentEnd
+from wtb.infra.langgraph.replay.loop import following_a_record
+from wtb.infra.langgraph.replay.places import PLACE, Call, Place
+from wtb.infra.langgraph.replay.replaying import Replaying
 from wtb.infra.langgraph.variants import DEFAULT, Variants
 
 Graph = Pregel[Any, Any, Any, Any]

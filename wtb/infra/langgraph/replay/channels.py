@@ -16,8 +16,8 @@ from wtb.infra.langgraph.internals import (
     DeltaSnapshot,
     sanitize_untracked_values_in_send,
 )
-from wtb.infra.langgraph.recorded_values import Values
-from wtb.infra.langgraph.replay_places import Place
+from wtb.infra.langgraph.replay.places import Place
+from wtb.infra.langgraph.replay.recorded_values import Values
 
 _MADE_UP = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 

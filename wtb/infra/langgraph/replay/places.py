@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from wtb.domain.execution import CheckpointSaved, Completed
 from wtb.domain.identifiers import Digest, Namespace
-from wtb.infra.langgraph.divergence import Divergence, ReplayedStep
-from wtb.infra.langgraph.record import Record, RecordedStep, Segment, channels_of, is_given
+from wtb.infra.langgraph.replay.divergence import Divergence, ReplayedStep
+from wtb.infra.langgraph.replay.record import Record, RecordedStep, Segment, channels_of, is_given
 
 if TYPE_CHECKING:
-    from wtb.infra.langgraph.replaying import Replaying
+    from wtb.infra.langgraph.replay.replaying import Replaying
 
 ROOT = Namespace("")
 PLACE = "__wtb_place"

@@ -17,7 +17,7 @@ from wtb.domain.errors import NotAStore, StoreUnavailable
 from wtb.domain.event_log import Value
 from wtb.domain.identifiers import NULL_DIGEST, Digest
 from wtb.infra.event_store.values import digest_of, unpacked
-from wtb.infra.files_manifest import (
+from wtb.infra.output_folder.manifest import (
     FILES,
     PIECE,
     STAGE,
@@ -31,7 +31,7 @@ from wtb.infra.files_manifest import (
     read,
     stays_inside,
 )
-from wtb.infra.output_files import PIECE_BYTES, opened, walk
+from wtb.infra.output_folder.scanning import PIECE_BYTES, opened, walk
 
 Fetch = Callable[[Collection[Digest]], Mapping[Digest, Value]]
 """Stored values by digest; raises `ValueMissing`. Such as `EventStore.values`."""

@@ -16,12 +16,12 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
 from wtb.domain.execution import CheckpointSaved
-from wtb.infra.langgraph.divergence import SegmentEnd
 from wtb.infra.langgraph.history import History, config_at
 from wtb.infra.langgraph.internals import CONF, AsyncPregelLoop, SyncPregelLoop
 from wtb.infra.langgraph.loops import G, running_with
-from wtb.infra.langgraph.replay_places import PLACE, Place
-from wtb.infra.langgraph.replaying import Replaying
+from wtb.infra.langgraph.replay.divergence import SegmentEnd
+from wtb.infra.langgraph.replay.places import PLACE, Place
+from wtb.infra.langgraph.replay.replaying import Replaying
 
 
 class ReplaySaver(BaseCheckpointSaver[str]):

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from wtb.domain.errors import NotAStore, StoreUnavailable, ValueMissing
 from wtb.domain.event_log import Value
 from wtb.domain.identifiers import NULL_DIGEST, Digest
-from wtb.infra import files_manifest, output_files
 from wtb.infra.event_store.values import digest_of, packed, parts, unpacked
-from wtb.infra.files_manifest import FILES, PIECE, STAGE, File, Unreadable
-from wtb.infra.output_files import PIECE_BYTES, OutputFolder
-from wtb.infra.output_restoring import content, load_manifest, restore
+from wtb.infra.output_folder import manifest as manifests
+from wtb.infra.output_folder import scanning
+from wtb.infra.output_folder.manifest import FILES, PIECE, STAGE, File, Unreadable
+from wtb.infra.output_folder.restoring import content, load_manifest, restore
+from wtb.infra.output_folder.scanning import PIECE_BYTES, OutputFolder
 
 
 class Kept:
@@ -61,7 +62,7 @@ def folder(tmp_path: Path) -> Path:
 def settled(folder: Path) -> None:
     """Wait until the clock has moved so far that every later change shows in a file's times."""
     newest = max(os.lstat(path).st_ctime_ns for path in [folder, *folder.rglob("*")])
-    while time.time_ns() <= newest + output_files.SETTLED_NS:
+    while time.time_ns() <= newest + scanning.SETTLED_NS:
         os.sched_yield()
 
 
@@ -204,7 +205,7 @@ def test_a_pipe_a_socket_and_a_broken_link_are_noted_and_never_opened(folder: Pa
     (folder / "broken").symlink_to("nowhere")
     manifest = load_manifest(OutputFolder(folder).scan(kept.keep), kept.fetch)
     assert isinstance(manifest["pipe"], Unreadable)
-    assert manifest["broken"] == files_manifest.Link("nowhere")
+    assert manifest["broken"] == manifests.Link("nowhere")
 
 
 def test_a_folder_that_cannot_be_listed_is_noted_and_left_as_it_is(folder: Path, kept: Kept) -> None:

@@ -42,7 +42,7 @@ from wtb.infra.event_store import chain, codec
 from wtb.infra.event_store.recorder import Row
 from wtb.infra.event_store.store import EventStore
 from wtb.infra.langgraph.internals import CONTROL_WRITES, INTERRUPT, RESUME
-from wtb.infra.langgraph.recorded_values import DamagedRecord, Values
+from wtb.infra.langgraph.replay.recorded_values import DamagedRecord, Values
 
 End = Literal["unfinished", "completed", "failed", "interrupted", "departed"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wtb.domain.identifiers import NULL_DIGEST, Digest
-from wtb.infra.files_manifest import (
+from wtb.infra.output_folder.manifest import (
     FILES,
     PERMISSIONS,
     PIECE,

@@ -9,16 +9,6 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
 from wtb.domain.execution import CheckpointSaved, Failed, Write
 from wtb.domain.identifiers import Digest
-from wtb.infra.langgraph.channel_comparison import Channels, adopt_ids
-from wtb.infra.langgraph.divergence import (
-    Departed,
-    Diverged,
-    Divergence,
-    Halted,
-    RecordedFailure,
-    ReplayedStep,
-    StepChange,
-)
 from wtb.infra.langgraph.internals import (
     CONF,
     CONFIG_KEY_SCRATCHPAD,
@@ -33,8 +23,18 @@ from wtb.infra.langgraph.internals import (
     task_path_str,
 )
 from wtb.infra.langgraph.node_shell import SKIPPED
-from wtb.infra.langgraph.record import ERROR_HANDLER, PUSHED, Record, RecordedStep, channels_of
-from wtb.infra.langgraph.replay_places import PLACE, Call, Place, outermost_places, places_within
+from wtb.infra.langgraph.replay.channels import Channels, adopt_ids
+from wtb.infra.langgraph.replay.divergence import (
+    Departed,
+    Diverged,
+    Divergence,
+    Halted,
+    RecordedFailure,
+    ReplayedStep,
+    StepChange,
+)
+from wtb.infra.langgraph.replay.places import PLACE, Call, Place, outermost_places, places_within
+from wtb.infra.langgraph.replay.record import ERROR_HANDLER, PUSHED, Record, RecordedStep, channels_of
 
 
 class Replaying:

@@ -1,0 +1,1 @@
+"""An execution's output folder, kept by digest and put back."""
