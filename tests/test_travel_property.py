@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.random_graphs import Part, answers, build, parts
 from wtb.domain.errors import InvalidState
 from wtb.domain.event_log import EMPTY_STREAM, Append, Origin
-from wtb.domain.execution import Claim, ExecutionPaused
+from wtb.domain.execution import Claim, ExecutionPaused, StateEdited
 from wtb.domain.identifiers import WorkerId, execution_stream
 from wtb.sdk import RunResult, TestBench, WorkflowProject
 
@@ -112,6 +112,11 @@ class World:
         execution = self.some_execution()
         events = self.bench.events(execution)
         number = self.chance.randrange(1, len(events))
+        # An edit, with the checkpoint that it makes, is one commit.
+        while number < len(events) and (
+            isinstance(events[number].fact, StateEdited) or getattr(events[number].fact, "source", "") == "update"
+        ):
+            number += 1
         name = f"cut-{len(self.ends)}-{number}"
         facts: list[Any] = [
             event.fact.model_copy(update={"worker": DEAD}) if isinstance(event.fact, Claim) else event.fact

@@ -231,18 +231,21 @@ def _edit(run: Run, changes: Changes) -> None:
             # Some of the superstep is done, and LangGraph's update would drop it: a checkpoint of its own keeps it.
             if node is None:
                 raise InvalidUpdateError("nodes that run side by side have finished in part")
-            _update(run, config, None, END)
-        written = _update(run, config, dict(changes.values), node)
+            _note_edit(run, changes, {}, _update(run, config, None, END))
+        _note_edit(run, changes, changes.values, _update(run, config, dict(changes.values), node))
     except InvalidUpdateError as refusal:
         raise InvalidState(
             f"the state can't be edited so: {refusal}", hint="Say which node counts as having written it: as_node=…."
         ) from refusal
+
+
+def _note_edit(run: Run, changes: Changes, values: Mapping[str, Any], written: RunnableConfig) -> None:
     name, serde = run.recording.name_value, run.graph.saver.serde
     run.recording.journal.note(
         StateEdited(
             checkpoint=written["configurable"]["checkpoint_id"],
             as_node=changes.as_node,
-            writes=tuple(Write(channel=c, value=name("(edit)", c, v, serde)) for c, v in changes.values.items()),
+            writes=tuple(Write(channel=c, value=name("(edit)", c, v, serde)) for c, v in values.items()),
             reason=changes.reason,
         )
     )

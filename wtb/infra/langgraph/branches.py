@@ -5,16 +5,19 @@ checkpoint it reads. A copy has an id of its own, so what runs from it never mee
 what ran from the original.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, CheckpointTuple, DeltaChannelHistory
 
 from wtb.domain.errors import CheckpointNotFound, InvalidRequest
 from wtb.domain.execution import CheckpointSaved, NodeCompleted, NodeInterrupted, WritesSaved
 from wtb.domain.identifiers import CheckpointId, ExecutionId, Namespace, TaskId, execution_stream
 from wtb.infra.event_store.index import CHECKPOINT_SCOPE, WRITES_SCOPE
-from wtb.infra.langgraph.graphs import RunnableGraph, TaskAt
-from wtb.infra.langgraph.history import COPY_OF, config_at
+from wtb.infra.langgraph.graphs import RunnableGraph
+from wtb.infra.langgraph.history import COPY_OF, History, config_at
 from wtb.infra.langgraph.recording import Recording
 
 NewId = Callable[[int], CheckpointId]
@@ -23,7 +26,10 @@ NewId = Callable[[int], CheckpointId]
 
 @dataclass(frozen=True, slots=True)
 class Brancher:
-    """Notes in ``recording``, which is ``target``'s, copies of ``source``'s checkpoints. Constant in their number."""
+    """Notes in ``recording``, which is ``target``'s, copies of ``source``'s checkpoints, and commits nothing.
+
+    Takes as long however many checkpoints there are.
+    """
 
     graph: RunnableGraph
     recording: Recording
@@ -93,8 +99,10 @@ class Brancher:
         """The namespace in the branch of a graph nested at a copied checkpoint; its siblings' work is carried over."""
         # Further calls in one task are numbered behind it; in the branch it is the task's first.
         node, _, task = inner.removeprefix(of).lstrip("|").partition("|")[0].partition(":")
-        before = {task.task: task.task_path for task in self._tasks(self.source, of, checkpoint)}
-        after = {task.task_path: task.task for task in self._tasks(self.target, namespace, made)}
+        at, copied = config_at(self.source, of, checkpoint), config_at(self.target, namespace, made)
+        history = self.graph.saver.history
+        before = {task.task: task.task_path for task in self.graph.tasks(at, _Renamed(history, at, at))}
+        after = {task.task_path: task.task for task in self.graph.tasks(copied, _Renamed(history, at, copied))}
         if TaskId(task) not in before or before[TaskId(task)] not in after:
             raise InvalidRequest(
                 f"checkpoint {original.checkpoint!r} is of a graph that node {node!r} called in its own code",
@@ -128,5 +136,24 @@ class Brancher:
                     WritesSaved(task=task, namespace=namespace, checkpoint=made, path=fact.path, writes=fact.writes)
                 )
 
-    def _tasks(self, execution: ExecutionId, namespace: Namespace, checkpoint: CheckpointId) -> list[TaskAt]:
-        return self.graph.tasks(config_at(execution, namespace, checkpoint))
+
+class _Renamed(BaseCheckpointSaver[str]):
+    """One checkpoint under the name its copy will have: what tasks read it is known before the copy is durable."""
+
+    def __init__(self, history: History, at: RunnableConfig, to: RunnableConfig) -> None:
+        super().__init__(serde=history.serde)
+        self._history = history
+        self._at = at
+        self._to = to
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        found = self._history.tuple_at(self._at)
+        if found is None:
+            return None
+        renamed: Checkpoint = {**found.checkpoint, "id": self._to["configurable"]["checkpoint_id"]}
+        return CheckpointTuple(self._to, renamed, found.metadata, None, [])
+
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        return self._history.delta_channels(self._at, channels)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.channels.base import BaseChannel
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import StateGraph
 from langgraph.types import PregelTask, StateSnapshot
 from pydantic import BaseModel, ValidationError
@@ -82,10 +83,10 @@ class RunnableGraph:
         """The nodes that have to run next where an execution stands, nested graphs' too."""
         return [*_waiting(self.graph.get_state(config, subgraphs=True), "")]
 
-    def tasks(self, config: RunnableConfig) -> list[TaskAt]:
-        """The nodes that read one checkpoint, without those nested in them; none of a graph called in a node's code."""
+    def tasks(self, config: RunnableConfig, saver: BaseCheckpointSaver[Any]) -> list[TaskAt]:
+        """The nodes that read a checkpoint of ``saver``, without those nested in them; none in a node's own code."""
         try:
-            snapshot = self.graph.get_state(config)
+            snapshot = self.graph.copy({"checkpointer": saver}).get_state(config)
         except ValueError:  # LangGraph finds no graph under the namespace
             return []
         return [_task(snapshot, task, "") for task in snapshot.tasks]
