@@ -1,5 +1,6 @@
 """Random graphs under random forks, rollbacks, edits and crashes: replay is the run, branches never meet."""
 
+import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ class World:
         self.bench = bench
         self.graph = graph
         self.chance = chance
+        self.numbers = itertools.count()
         self.ends: dict[str, dict[str, Any]] = {}
         """Execution to the state it ended in."""
         self.end: dict[str, Any] = {}
@@ -117,7 +119,7 @@ class World:
             isinstance(events[number].fact, StateEdited) or getattr(events[number].fact, "source", "") == "update"
         ):
             number += 1
-        name = f"cut-{len(self.ends)}-{number}"
+        name = f"cut-{next(self.numbers)}"
         facts: list[Any] = [
             event.fact.model_copy(update={"worker": DEAD}) if isinstance(event.fact, Claim) else event.fact
             for event in events[:number]
