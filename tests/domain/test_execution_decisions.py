@@ -49,7 +49,7 @@ from wtb.domain.execution import (
     evolve,
     fold,
 )
-from wtb.domain.identifiers import CheckpointId, Digest, Namespace, WorkerId
+from wtb.domain.identifiers import CheckpointId, Digest, WorkerId
 
 ADA, BOB = WorkerId("ada"), WorkerId("bob")
 YES, NO = Digest("yes"), Digest("no")
@@ -65,7 +65,7 @@ COMPLETED = ExecutionCompleted(duration_us=5)
 FAILED = ExecutionFailed(duration_us=5, error=BROKEN, node="n")
 CANCELLED = ExecutionCancelled()
 RETRIED = ExecutionRetried(worker=BOB, reason="mended")
-SKIPPED = NodeSkipped(worker=BOB, node="n", namespace=Namespace(""), checkpoint=HERE, writes=())
+SKIPPED = NodeSkipped(worker=BOB, node="n", checkpoints=(HERE,), writes=())
 EDITED = StateEdited(checkpoint=HERE, as_node=None, writes=())
 BACK = RolledBack(to=HERE, head=CheckpointId("c8"), left=CheckpointId("c7"))
 FURTHER_BACK = RolledBack(to=CheckpointId("c0"), head=CheckpointId("c9"), left=BACK.head)

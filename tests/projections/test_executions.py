@@ -12,7 +12,6 @@ from langgraph.graph import StateGraph
 from tests.projections.given import (
     HERE,
     NO_CURSORS,
-    ROOT,
     ReadModels,
     node_completed,
     node_failed,
@@ -142,7 +141,7 @@ LATER: list[tuple[list[ExecutionFact], dict[str, Any]]] = [
     ([ASKED, BACK, BACK, RollbackUndone(head=HERE)],
      {"status": "paused", "waiting": ("q1", "q2")}),
     ([ASKED, BACK, ExecutionRetried(worker=BOB)], AGAIN),
-    ([FAILED, NodeSkipped(worker=BOB, node="n", namespace=ROOT, checkpoint=HERE, writes=())], AGAIN),
+    ([FAILED, NodeSkipped(worker=BOB, node="n", checkpoints=(HERE,), writes=())], AGAIN),
     ([BreakpointsSet(before=("n",))], RUNNING),
     ([Forked(checkpoint=HERE, child=ExecutionId("e2"))], RUNNING),
     ([node_started(), node_failed()], {**RUNNING, "steps": 1}),

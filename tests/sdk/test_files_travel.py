@@ -67,3 +67,13 @@ def test_a_rollback_whose_process_died_before_the_files_were_back_is_finished_by
     (bench.platform.output_dir / whole / "c.txt").write_text("not gone yet")
     bench.rollback(whole, at)
     assert kept(bench, whole) == {"a.txt": "a", "b.txt": "b", "all.txt": "ab"}
+
+
+def test_an_undoing_whose_process_died_before_the_files_were_back_is_finished_by_another(bench: TestBench) -> None:
+    whole = bench.run(chain(**ABC), {"query": "q"}).execution_id
+    bench.rollback(whole, step=1)
+    bench.undo_rollback(whole)
+    (bench.platform.output_dir / whole / "c.txt").unlink()
+    position = bench.platform.store.last_position()
+    bench.undo_rollback(whole)
+    assert (kept(bench, whole), bench.platform.store.last_position()) == (WHOLE, position)

@@ -21,7 +21,9 @@ from wtb.domain.errors import (
     WorkflowNotFound,
     WtbError,
 )
-from wtb.domain.execution import ExecutionStarted, Forked
+from wtb.domain.execution import CheckpointSaved, ExecutionStarted, Forked
+from wtb.domain.identifiers import CheckpointId
+from wtb.infra.langgraph.branches import Brancher
 from wtb.sdk import RunResult, TestBench, WorkflowProject
 
 ABC: dict[str, Any] = {name: says(name) for name in "abc"}
@@ -343,3 +345,59 @@ def test_a_branch_never_touches_another(bench: TestBench) -> None:
     assert [f.state["total"] for f in forks] == [3, 13, 23, 33]
     for execution, expected in ((root, 3), *zip(forks, (3, 13, 23, 33), strict=True)):
         assert bench.state(execution.execution_id)["total"] == expected
+
+
+# --- what is refused leaves nothing ---------------------------------------------------------------------
+
+
+def test_a_fork_whose_state_is_refused_was_never_there(bench: TestBench) -> None:
+    """Not even where a reducer or a router finds fault with it."""
+    builder: Any = StateGraph(Notes)
+    for node in ("a", "b"):
+        builder.add_node(node, says(node))
+    builder.add_edge(START, "a")
+    builder.add_conditional_edges("a", lambda state: "b" if state["query"].isalpha() else END)
+    whole = bench.run(builder.compile(), {"query": "q"})
+    before = bench.platform.store.last_position()
+    refused: list[tuple[type[WtbError], dict[str, Any]]] = [
+        (InvalidState, {"state": {"notes": 5}}),
+        (InvalidState, {"state": {"query": 5}, "as_node": "a"}),
+        (InvalidState, {"state": 5}),
+        (NodeNotFound, {"state": {"query": "p"}, "as_node": "z"}),
+    ]
+    for refusal, asked in refused:
+        with pytest.raises(refusal):
+            bench.fork(whole.execution_id, step=1, new_id="child", **asked)
+    assert bench.platform.store.last_position() == before
+    assert bench.fork(whole.execution_id, step=1, new_id="child").state == whole.state
+
+
+def test_a_fork_touches_no_folder_that_is_not_its_own(bench: TestBench) -> None:
+    whole = bench.run(chain(**ABC), {"query": "q"})
+    folder = bench.platform.output_dir / "reports"
+    folder.mkdir(parents=True)
+    (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(InvalidRequest, match="holds something already"):
+        bench.fork(whole.execution_id, step=1, new_id="reports")
+    assert (folder / "thesis.txt").read_text() == "mine"
+
+
+def test_of_two_forks_with_one_id_the_second_leaves_no_trace(bench: TestBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it looked before the first one was there."""
+    one, two = (bench.run(chain(**ABC), {"query": name}) for name in ("one", "two"))
+    copy = Brancher.copy
+
+    def overtaken(self: Brancher, original: CheckpointSaved) -> CheckpointId:
+        monkeypatch.setattr(Brancher, "copy", copy)
+        bench.platform.saver.end("kid")
+        bench.fork(one.execution_id, step=1, new_id="kid")
+        bench.platform.saver.begin("kid", self.recording)
+        return copy(self, original)
+
+    monkeypatch.setattr(Brancher, "copy", overtaken)
+    before = bench.events(two.execution_id)
+    with pytest.raises(ExecutionExists):
+        bench.fork(two.execution_id, step=1, new_id="kid")
+    assert bench.events(two.execution_id) == before
+    assert [e.id for e in bench.lineage(one.execution_id).descendants] == ["kid"]
+    assert bench.state("kid")["query"] == "one"

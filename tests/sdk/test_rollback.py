@@ -1,11 +1,13 @@
 """The head moves back and forth again, the state is edited, failed nodes are retried or skipped: all by facts."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from langgraph.graph import START, StateGraph
 from langgraph.types import Send
+from typing_extensions import TypedDict
 
 from tests.sdk.given import Notes, asks, beside, chain, says, started, types
 from tests.sdk.processes import die, dies
@@ -13,9 +15,11 @@ from wtb.domain.errors import (
     CheckpointNotFound,
     ExecutionNotFound,
     ExecutionTaken,
+    InvalidRequest,
     InvalidState,
     NodeNotFound,
     NothingToUndo,
+    ValueMissing,
     VariantNotFound,
     WrongStatus,
     WtbError,
@@ -23,6 +27,7 @@ from wtb.domain.errors import (
 from wtb.domain.execution import ExecutionRetried, NodeSkipped, RolledBack, StateEdited
 from wtb.domain.identifiers import ExecutionId
 from wtb.sdk import RunResult, TestBench, WorkflowProject, beginnings
+from wtb.sdk.questions import waiting
 
 ABC: dict[str, Any] = {name: says(name) for name in "abc"}
 
@@ -95,6 +100,10 @@ def test_rollbacks_that_follow_one_another_are_undone_at_once(bench: TestBench) 
     assert states == [["a", "b"], ["a"], ["a", "b"], []]
     assert bench.undo_rollback(whole.execution_id).status == "completed"
     assert bench.state(whole.execution_id)["notes"] == ["a", "b", "c"]
+    before = bench.platform.store.last_position()
+    assert bench.undo_rollback(whole.execution_id).status == "completed"
+    assert bench.platform.store.last_position() == before
+    bench.edit(whole.execution_id, {"query": "p"})
     with pytest.raises(NothingToUndo):
         bench.undo_rollback(whole.execution_id)
 
@@ -329,7 +338,7 @@ REFUSED: list[tuple[type[WtbError], Verb]] = [
     (NodeNotFound, lambda b, id: b.rollback(id, node="z")),
     (NothingToUndo, lambda b, id: b.undo_rollback(id)),
     (InvalidState, lambda b, id: b.edit(id, {"nowhere": 1})),
-    (InvalidState, lambda b, id: b.edit(id, {"notes": ["x"]}, as_node="z")),
+    (NodeNotFound, lambda b, id: b.edit(id, {"notes": ["x"]}, as_node="z")),
     (NodeNotFound, lambda b, id: b.edit(id, {"notes": ["x"]}, as_node="z/y")),
     (WrongStatus, lambda b, id: b.retry(id)),
     (WrongStatus, lambda b, id: b.skip(id, "a")),
@@ -402,3 +411,105 @@ def test_each_act_says_who_did_it_and_why(bench: TestBench) -> None:
         ("RollbackUndone", "cyd", "undo_rollback"),
     ]
     assert isinstance(acts[0].fact, ExecutionRetried)
+
+
+# --- what a reducer can't take, what was erased, what stands beside it ----------------------------------------
+
+
+def test_what_a_reducer_can_not_take_is_refused_and_changes_nothing(bench: TestBench) -> None:
+    builder: Any = StateGraph(Notes)
+    for name, node in (("a", says("a")), ("bad", Flaky("bad")), ("ask", asks("?"))):
+        builder.add_node(name, node)
+        builder.add_edge(START, name)
+    failed = bench.run(builder.compile(), {"query": "q"})
+    paused = bench.run(chain(ask=asks("?"), c=says("c")), {"query": "q"})
+    for execution, verb in (
+        (failed, lambda id: bench.edit(id, {"notes": 5}, as_node="bad")),
+        (failed, lambda id: bench.edit(id, {"notes": ["x"]}, as_node="z")),
+        (failed, lambda id: bench.edit(id, 5)),  # type: ignore[arg-type]
+        (failed, lambda id: bench.skip(id, "bad", {"notes": 5})),
+        (paused, lambda id: bench.skip(id, "ask", {"notes": 5})),
+        (paused, lambda id: bench.skip(id, "ask", 5)),  # type: ignore[arg-type]
+    ):
+        before = bench.events(execution.execution_id)
+        with pytest.raises((InvalidState, NodeNotFound)):
+            verb(execution.execution_id)
+        assert bench.events(execution.execution_id) == before
+    assert bench.resume(paused.execution_id, "yes").state["notes"] == ["yes", "c"]
+
+
+def test_a_node_that_writes_what_its_reducer_can_not_take_fails_the_execution(bench: TestBench) -> None:
+    failed = bench.run(chain(a=says("a"), b=lambda state: {"notes": 5}), {"query": "q"})
+    assert failed.error is not None
+    assert (failed.status, failed.error.type, failed.state["notes"]) == ("failed", "TypeError", ["a"])
+    assert bench.retry(failed.execution_id).status == "failed"
+    bench.rollback(failed.execution_id, node="b")
+    bench.register(chain(a=says("a"), b=says("b")), workflow="notes")
+    assert bench.resume(failed.execution_id).state["notes"] == ["a", "b"]
+
+
+def test_what_was_rolled_back_or_edited_asks_nothing_until_it_runs(bench: TestBench) -> None:
+    paused = bench.run(chain(a=says("a"), ask=asks("?")), {"query": "q"})
+    assert [i.value for i in waiting(bench, paused.execution_id)] == ["?"]
+    bench.rollback(paused.execution_id, step=1)
+    assert waiting(bench, paused.execution_id) == ()
+    bench.undo_rollback(paused.execution_id)
+    assert [i.value for i in waiting(bench, paused.execution_id)] == ["?"]
+    bench.edit(paused.execution_id, {"query": "p"})
+    assert waiting(bench, paused.execution_id) == ()
+
+
+def test_what_was_erased_can_not_be_brought_back_to_life(bench: TestBench) -> None:
+    paused = bench.run(chain(a=says("a" * 2000), ask=asks("?")), {"query": "q"})
+    failed = bench.run(chain(a=says("b" * 2000), b=Flaky("b")), {"query": "q"})
+    bench.erase([paused.execution_id, failed.execution_id], reason="asked for")
+    verbs: list[Callable[[], object]] = [
+        lambda: bench.resume(paused.execution_id, "yes"),
+        lambda: bench.rollback(paused.execution_id, step=1),
+        lambda: bench.fork(paused.execution_id, step=1),
+        lambda: bench.retry(failed.execution_id),
+        lambda: bench.skip(failed.execution_id, "b"),
+    ]
+    before = bench.platform.store.last_position()
+    for verb in verbs:
+        with pytest.raises(ValueMissing, match="erased"):
+            verb()
+    assert bench.platform.store.last_position() == before
+    with pytest.raises(InvalidRequest, match="reason"):
+        bench.erase([failed.execution_id], reason=" ")
+
+
+def test_a_node_that_failed_in_several_graphs_side_by_side_is_passed_by_in_all(bench: TestBench) -> None:
+    together = threading.Barrier(2)
+
+    def fails(state: Notes) -> Notes:
+        together.wait(30)
+        raise ValueError("i")
+
+    builder: Any = StateGraph(Notes)
+    builder.add_node("sub", chain(i=fails))
+    builder.add_conditional_edges(START, lambda _: [Send("sub", {"query": str(n)}) for n in range(2)], ["sub"])
+    failed = bench.run(builder.compile(), {"query": "q"})
+    done = bench.skip(failed.execution_id, "sub/i", {"notes": ["given"]})
+    assert (done.status, done.state["notes"]) == ("completed", ["given", "given"])
+
+
+class Private(TypedDict):
+    secret: int
+
+
+def test_one_node_gets_what_only_it_may_see_and_the_variant_its_execution_has(bench: TestBench) -> None:
+    def reveals(state: Private) -> Notes:
+        return {"notes": [str(state["secret"])]}
+
+    builder: Any = StateGraph(Notes)
+    builder.add_node("hides", lambda state: {"secret": 7})
+    builder.add_node("reveals", reveals)
+    builder.add_edge(START, "hides")
+    builder.add_edge("hides", "reveals")
+    whole = bench.run(builder.compile(), {"query": "q"})
+    assert bench.run_node(whole.execution_id, "reveals").writes == {"notes": ["7"]}
+    bench.project.variant("a", "loud", says("A"))
+    loud = bench.run(chain(a=says("a")), {"query": "q"}, variants={"a": "loud"})
+    assert bench.run_node(loud.execution_id, "a").writes == {"notes": ["A"]}
+    assert bench.run_node(loud.execution_id, "a", variant="default").writes == {"notes": ["a"]}

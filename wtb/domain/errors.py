@@ -144,7 +144,9 @@ class NodeNotFound(NotFound):
 
 class VariantNotFound(NotFound):
     code = "variant-not-found"
-    hint = "Register it before: project.variant(node, name, implementation)."
+    hint = (
+        "Register it before: project.variant(node, name, implementation); on the CLI: --variant NODE=module:attribute."
+    )
 
     def __init__(self, node: str, variant: str) -> None:
         super().__init__(f"node {node!r} has no variant {variant!r}")

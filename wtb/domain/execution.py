@@ -196,13 +196,13 @@ class ExecutionRetried(Fact):
 
 
 class NodeSkipped(Fact):
-    """The execution goes on, and this node's work at this checkpoint counts as done with these writes."""
+    """The execution goes on, and this node's work at these checkpoints counts as done with these writes."""
 
     worker: WorkerId
     node: str
     """The node's path."""
-    namespace: Namespace
-    checkpoint: CheckpointId
+    checkpoints: tuple[CheckpointId, ...]
+    """Several where the graph the node is in runs side by side with itself."""
     writes: tuple[Write, ...]
     reason: str = ""
 

@@ -7,6 +7,7 @@ that CI can't pass by recording what it should have checked.
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,8 +98,7 @@ class Recorded:
     def _bench(self, name: str) -> "TestBench":
         from wtb.sdk import TestBench, WorkflowProject
 
-        place = self._folder / name
-        place.mkdir()
+        place = Path(mkdtemp(prefix=name, dir=self._folder))
         return TestBench(
             WorkflowProject("agent", db_path=place / "wtb.db", output_dir=place / "outputs", actor="pytest")
         )
@@ -109,6 +109,7 @@ def wtb(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """This test's recorded execution; see `Recorded.check`."""
     mark = request.node.get_closest_marker("wtb")
     named = mark.args[0] if mark is not None and mark.args else None
-    own = re.sub(r"[^\w.-]+", "_", f"{request.path.stem}.{request.node.name}").strip("_")
+    within = request.node.nodeid.partition("::")[2]  # with its class, which may have a sister
+    own = re.sub(r"[^\w.-]+", "_", f"{request.path.stem}.{within}").strip("_")
     bundle = request.path.parent / (named or f"{FOLDER}/{own}.wtb.zip")
     return Recorded(bundle, request.config.getoption("--wtb-record"), tmp_path_factory.mktemp("wtb"))

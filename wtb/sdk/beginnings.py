@@ -13,6 +13,7 @@ from wtb.domain.errors import (
     InvalidAnswer,
     NodeNotFound,
     VersionConflict,
+    WtbError,
 )
 from wtb.domain.event_log import EMPTY_STREAM, Origin
 from wtb.domain.execution import (
@@ -29,9 +30,10 @@ from wtb.domain.execution import (
     Unknown,
     Write,
 )
-from wtb.domain.identifiers import CheckpointId, Digest, ExecutionId, Namespace, execution_stream
+from wtb.domain.identifiers import Digest, ExecutionId, Namespace, execution_stream
 from wtb.infra.langgraph.control import Control
 from wtb.infra.langgraph.graphs import RunnableGraph
+from wtb.infra.langgraph.history import config_at
 from wtb.infra.langgraph.recording import Skip
 from wtb.sdk.claims import Request, Standing, begin, giving_up, is_run, recording_of, standing
 from wtb.sdk.platform import Platform
@@ -149,7 +151,7 @@ def skip(
     """
     now = standing(platform, execution)
     worker = platform.presence.announce()
-    nowhere = NodeSkipped(worker=worker, node=node, namespace=Namespace(""), checkpoint=CheckpointId(""), writes=())
+    nowhere = NodeSkipped(worker=worker, node=node, checkpoints=(), writes=())
     decisions.skip(execution, now.state, nowhere)  # refused before the graph is looked for
     run = _claimed(platform, now, request)
     run.graph.check_update(writes, node)
@@ -160,10 +162,11 @@ def skip(
             f"node {node!r} of execution {execution!r} doesn't wait to run; "
             f"{', '.join(sorted({task.path for task in waiting})) or 'none'} does"
         )
+    for place in places:
+        run.graph.rehearse(config_at(execution, place.namespace, place.checkpoint), writes, node.rpartition("/")[2])
     fact = nowhere.model_copy(
         update={
-            "namespace": places[0].namespace,
-            "checkpoint": places[0].checkpoint,
+            "checkpoints": tuple(dict.fromkeys(place.checkpoint for place in places)),
             "writes": tuple(
                 Write(channel=c, value=run.recording.name_value(node, c, v, run.graph.saver.serde))
                 for c, v in writes.items()
@@ -194,7 +197,9 @@ def recover(platform: Platform, execution: ExecutionId, request: Request, *, tak
 
 
 def _claimed(platform: Platform, now: Standing, request: Request) -> Run:
-    """The run of an execution that is about to be claimed."""
+    """The run of an execution that is about to be claimed. Raises `ValueMissing` when what it goes on from is gone."""
+    head = platform.saver.history.head(execution_stream(now.execution), Namespace(""))
+    platform.saver.history.check_values([] if head is None else [head])
     graph = request.find_graph(now.started.workflow)
     graph.check_variants(now.started.variants)
     control = Control.left_by(now.facts)
@@ -243,7 +248,12 @@ def _untaken_answers(run: Run, now: Standing) -> dict[str, Any]:
             answers.update(fact.answers)
     if not answers:
         return {}
-    waiting = {interrupt.id for interrupt in run.graph.graph.get_state(config_of(run)).interrupts}
+    try:
+        waiting = {interrupt.id for interrupt in run.graph.graph.get_state(config_of(run)).interrupts}
+    except WtbError:
+        raise
+    except Exception:  # noqa: BLE001  # what nodes wrote can't be put together, and running on will tell so
+        return {}
     untaken = waiting & answers.keys()
     stored = run.graph.saver.history.load({answers[interrupt] for interrupt in untaken})
     return {interrupt: stored[answers[interrupt]] for interrupt in untaken}
@@ -256,7 +266,7 @@ def _skip(run: Run, facts: Sequence[LifecycleFact]) -> Skip | None:
     if not isinstance(fact, NodeSkipped):
         return None
     given = run.graph.saver.history.load({write.value for write in fact.writes})
-    return Skip(fact.node, fact.checkpoint, {write.channel: given[write.value] for write in fact.writes})
+    return Skip(fact.node, fact.checkpoints, {write.channel: given[write.value] for write in fact.writes})
 
 
 def _by_interrupt(execution: ExecutionId, state: Paused, answer: Any) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from wtb.domain.errors import InvalidGraph, NodeNotFound
 from wtb.domain.identifiers import CheckpointId, ExecutionId
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.langgraph.internals import TASKS
+from wtb.infra.langgraph.own_loop import in_a_loop
 from wtb.infra.langgraph.variants import DEFAULT
 from wtb.projections import steps
 from wtb.projections.steps import Step
 from wtb.sdk.claims import Request, standing
 from wtb.sdk.platform import Platform, new_execution_id
 from wtb.sdk.results import Interrupt, RunError
-from wtb.sdk.running import INTERRUPTS, in_a_loop
+from wtb.sdk.running import INTERRUPTS
 from wtb.sdk.state import find_checkpoint, state_at
 
 
@@ -53,10 +54,13 @@ def run_node(
     changes: Mapping[str, Any],
 ) -> NodeRun:
     """Raises `ExecutionNotFound`, `CheckpointNotFound`, `NodeNotFound`, `InvalidState`, `InvalidGraph`."""
-    graph = request.find_graph(standing(platform, execution).started.workflow)
+    started = standing(platform, execution).started
+    graph = request.find_graph(started.workflow)
+    variant = variant or started.variants.get(node)
     if node not in graph.nodes:
         raise NodeNotFound(f"the graph has no node {node!r}; it has {', '.join(sorted(graph.nodes))}")
     graph.check_update(changes, node)
+    graph.check_variants({node: variant} if variant else {})
     with platform.reading() as connection:
         step = steps.last_of(connection, execution, node, checkpoint=at)
     if step is not None:
@@ -120,7 +124,9 @@ def _alone(graph: RunnableGraph, node: str, variant: str | None, sent: Send | No
         raise InvalidGraph("a node can be run alone when its graph was made by a StateGraph")
     spec = builder.nodes[name]
     implementation = spec.runnable if variant in (None, DEFAULT) else graph.variant(node, variant)
-    single: Any = StateGraph(builder.state_schema, context_schema=builder.context_schema)
+    single: Any = StateGraph(
+        builder.state_schema, context_schema=builder.context_schema, input_schema=spec.input_schema
+    )
     single.add_node(name, implementation, input_schema=spec.input_schema)
     if sent is None:
         single.add_edge(START, name)

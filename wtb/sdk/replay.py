@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from wtb.domain.execution import Failed
 from wtb.domain.identifiers import CheckpointId, ExecutionId
 from wtb.infra.langgraph.graphs import RunnableGraph, is_users
+from wtb.infra.langgraph.own_loop import in_a_loop
 from wtb.infra.langgraph.replay.divergence import (
     Diverged,
     Divergence,
@@ -31,7 +32,6 @@ from wtb.sdk.claims import FindGraph
 from wtb.sdk.platform import Platform
 from wtb.sdk.replay_report import Ending, ReplayReport
 from wtb.sdk.results import RunError
-from wtb.sdk.running import in_a_loop
 
 FURTHER_STEPS = 10_000
 """How many supersteps a what-if may go on for beyond the record's number."""

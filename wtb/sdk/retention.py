@@ -168,6 +168,8 @@ def erase(platform: Platform, ids: str | Sequence[str], reason: str, origin: Ori
     `ExecutionNotFound`, `ExecutionTaken`, `WrongStatus`, `InvalidRequest`,
     `VersionConflict` or `StoreError`.
     """
+    if not reason.strip():
+        raise InvalidRequest("an erasure needs a reason", hint="Say why: reason=…, or --reason on the CLI.")
     for _ in range(TRIES):
         erasure = _erase(platform, ids, reason, origin, alone=alone)
         if erasure is not None:

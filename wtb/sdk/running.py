@@ -1,16 +1,15 @@
 """Driving LangGraph through one stretch of an execution, and telling how it ended."""
 
 import asyncio
-import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import perf_counter_ns, time_ns
 from typing import Any, Literal, TypeVar
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.errors import InvalidUpdateError
 
+from wtb.domain.errors import ValueMissing
 from wtb.domain.event_log import Recorded
 from wtb.domain.execution import (
     ExecutionCancelled,
@@ -19,11 +18,13 @@ from wtb.domain.execution import (
     ExecutionPaused,
     Question,
 )
-from wtb.domain.identifiers import ExecutionId, Position, node_path
+from wtb.domain.identifiers import ExecutionId, Namespace, Position, node_path
 from wtb.infra.langgraph.graphs import RunnableGraph
+from wtb.infra.langgraph.own_loop import in_a_loop
 from wtb.infra.langgraph.recording import Recording
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import CustomStreamed, Interrupt, PauseReason, RunError, RunResult, Status, TokenStreamed
+from wtb.sdk.state import state_at
 
 Progress = Recorded | TokenStreamed | CustomStreamed
 """What shows while an execution runs: facts once they are durable, and what is streamed past the record."""
@@ -237,10 +238,14 @@ def _last_state(run: Run) -> Any:
     config = config_of(run)
     try:
         return run.graph.graph.get_state(config).values
-    except InvalidUpdateError:
-        # What they wrote can't be put together, which may be the very failure: without it, then.
-        saved = run.graph.saver.get_tuple(config)
-        return run.graph.graph.get_state(saved.config).values if saved else {}
+    except Exception:  # noqa: BLE001  # a reducer that can't take what was written may be the very failure: without it
+        saved = run.graph.saver.history.head(run.recording.journal.stream, Namespace(""))
+        if saved is None:
+            return {}
+        try:
+            return dict(state_at(run.platform, run.execution, saved.checkpoint, "", run.graph))
+        except ValueMissing:  # as when it was erased
+            return {}
 
 
 def _recorded(run: Run, result: RunResult) -> RunResult:
@@ -259,26 +264,3 @@ def _abandoned(run: Run, stop: BaseException) -> None:
 
 def _elapsed_us(run: Run) -> int:
     return (perf_counter_ns() - run.began_ns) // 1000
-
-
-def in_a_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end, also where this thread's event loop is busy (a notebook's, say)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work())
-    outcome: list[T] = []
-    failure: list[BaseException] = []
-
-    def other_thread() -> None:
-        try:
-            outcome.append(asyncio.run(work()))
-        except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
-            failure.append(error)
-
-    thread = threading.Thread(target=other_thread, name="wtb-run")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.errors import InvalidUpdateError
 from langgraph.graph import END
 
 from wtb.domain import decisions
@@ -26,21 +25,24 @@ from wtb.domain.execution import (
     ExecutionStarted,
     Forked,
     ForkPoint,
-    Paused,
+    RollbackUndone,
     RolledBack,
     StateEdited,
     Unknown,
     Write,
 )
-from wtb.domain.identifiers import Digest, ExecutionId, Namespace, execution_stream
+from wtb.domain.identifiers import Digest, ExecutionId, Namespace, execution_stream, node_path
 from wtb.infra.event_store.journal import Journal
 from wtb.infra.langgraph.branches import Brancher
+from wtb.infra.langgraph.graphs import RunnableGraph
+from wtb.infra.langgraph.history import config_at
+from wtb.infra.langgraph.own_loop import in_a_loop
 from wtb.infra.output_folder.restoring import restore
 from wtb.projections import checkpoints, steps
 from wtb.sdk.claims import Request, Standing, begin, giving_up, recording_of, standing
 from wtb.sdk.platform import Platform, new_checkpoint_id, now
 from wtb.sdk.results import RunResult
-from wtb.sdk.running import Run, config_of, in_a_loop
+from wtb.sdk.running import Run, config_of
 from wtb.sdk.state import find_checkpoint, state_at
 
 
@@ -109,7 +111,12 @@ def fork(
     graph.check_variants(chosen)
     original = place.find(platform, execution)
     if changes is not None:
-        graph.check_update(changes.values, _within(changes))
+        _check(graph, changes)
+        if _is_in(changes, original.namespace):
+            # Tried before the fork is there: a refused one must leave nothing.
+            at = config_at(execution, original.namespace, original.checkpoint)
+            graph.rehearse(at, changes.values, _node(changes))
+    _refuse_folder(platform, child)
     recording = recording_of(platform, child, EMPTY_STREAM, request.origin, chosen, request.emit)
     point = ForkPoint(execution=execution, checkpoint=original.checkpoint, namespace=original.namespace)
     started = ExecutionStarted(
@@ -124,8 +131,8 @@ def fork(
     run = Run(platform, child, started.workflow, graph, recording, None, request.options, request.emit)
     with giving_up(run):
         _brancher(run, execution).copy(original)
-        _put_files_back(run, original.files)
         _commit_with(run, execution, Forked(checkpoint=original.checkpoint, child=child))
+        _put_files_back(run, original.files)
         if changes is not None:
             _edit(run, changes)
             recording.commit()
@@ -187,8 +194,10 @@ def roll_back(platform: Platform, execution: ExecutionId, request: Request, plac
             copy = _brancher(run, execution).copy(target)
             run.recording.journal.note(facts[0].model_copy(update={"head": copy}))
             run.recording.commit()
-    # Also when it was rolled back already: its process may have died before the files were back.
-    _put_files_back(run, target.files)
+            _put_files_back(run, target.files)
+    else:
+        # It was rolled back already: the process that did so may have died before the files were back.
+        _put_files_back(run, target.files)
 
 
 def undo_rollback(platform: Platform, execution: ExecutionId, request: Request, reason: str) -> None:
@@ -197,12 +206,19 @@ def undo_rollback(platform: Platform, execution: ExecutionId, request: Request, 
     Raises `ExecutionNotFound`, `ExecutionTaken`, `NothingToUndo` or `VersionConflict`.
     """
     stands = standing(platform, execution)
+    moved = next((fact for fact in reversed(stands.facts) if isinstance(fact, RolledBack)), None)
+    if stands.facts and isinstance(stands.facts[-1], RollbackUndone):
+        assert moved is not None
+        # It is undone already: the process that did so may have died before the files were back.
+        _restore(platform, execution, moved.files)
+        return
     facts = decisions.undo_rollback(execution, stands.state, reason)
-    assert isinstance(stands.state, Paused)
-    assert stands.state.rollback is not None
+    assert moved is not None
     begin(platform, execution, recording_of(platform, execution, stands.head, request.origin, {}), facts)
-    platform.saver.end(execution)
-    restore(stands.state.rollback.fact.files, platform.output_dir / execution, platform.store.values)
+    try:
+        _restore(platform, execution, moved.files)
+    finally:
+        platform.saver.end(execution)
 
 
 def edit(platform: Platform, execution: ExecutionId, request: Request, changes: Changes) -> None:
@@ -215,7 +231,7 @@ def edit(platform: Platform, execution: ExecutionId, request: Request, changes: 
     here = find_checkpoint(platform, execution, None).checkpoint
     decisions.edit(execution, stands.state, StateEdited(checkpoint=here, as_node=changes.as_node, writes=()))
     run = _held(platform, stands, request)
-    run.graph.check_update(changes.values, _within(changes))
+    _check(run.graph, changes)
     with _taking(run):
         _edit(run, changes)
         run.recording.commit()
@@ -225,18 +241,18 @@ def _edit(run: Run, changes: Changes) -> None:
     """Have LangGraph write the values, and note who wanted it."""
     config: RunnableConfig = {"configurable": {"thread_id": run.execution, "checkpoint_ns": _nested_in(run, changes)}}
     here = run.graph.graph.get_state(config)
-    node = None if changes.as_node is None else changes.as_node.rpartition("/")[2]
-    try:
-        if 0 < len(here.next) < len(here.tasks):
-            # Some of the superstep is done, and LangGraph's update would drop it: a checkpoint of its own keeps it.
-            if node is None:
-                raise InvalidUpdateError("nodes that run side by side have finished in part")
-            _note_edit(run, changes, {}, _update(run, config, None, END))
-        _note_edit(run, changes, changes.values, _update(run, config, dict(changes.values), node))
-    except InvalidUpdateError as refusal:
+    node = _node(changes)
+    in_part = 0 < len(here.next) < len(here.tasks)
+    if in_part and node is None:
         raise InvalidState(
-            f"the state can't be edited so: {refusal}", hint="Say which node counts as having written it: as_node=…."
-        ) from refusal
+            "the state can't be changed so: nodes that run side by side have finished in part",
+            hint="Say which of them counts as having written it: as_node=….",
+        )
+    run.graph.rehearse(here.config, changes.values, node)
+    if in_part:
+        # LangGraph's update would drop what is done of the superstep: a checkpoint of its own keeps it.
+        _note_edit(run, changes, {}, _update(run, config, None, END))
+    _note_edit(run, changes, changes.values, _update(run, config, dict(changes.values), node))
 
 
 def _note_edit(run: Run, changes: Changes, values: Mapping[str, Any], written: RunnableConfig) -> None:
@@ -258,8 +274,28 @@ def _update(run: Run, config: RunnableConfig, values: Any, node: str | None) -> 
     return graph.update_state(config, values, as_node=node)
 
 
-def _within(changes: Changes) -> str:
-    return changes.as_node or ""
+def _check(graph: RunnableGraph, changes: Changes) -> None:
+    """Raise `NodeNotFound` or `InvalidState` for what the graph doesn't have."""
+    if changes.as_node is not None and changes.as_node not in graph.nodes:
+        raise NodeNotFound(f"the graph has no node {changes.as_node!r}; it has {', '.join(sorted(graph.nodes))}")
+    graph.check_update(changes.values, changes.as_node or "")
+
+
+def _node(changes: Changes) -> str | None:
+    """The writing node's name in its own graph."""
+    return None if changes.as_node is None else changes.as_node.rpartition("/")[2]
+
+
+def _is_in(changes: Changes, namespace: Namespace) -> bool:
+    """Whether the graph that changes are meant for is the one of this namespace."""
+    return changes.as_node is None or changes.as_node.rpartition("/")[0] == node_path(namespace, "").rstrip("/")
+
+
+def _refuse_folder(platform: Platform, child: ExecutionId) -> None:
+    """Raise `InvalidRequest` when what is in a fork's folder isn't the fork's."""
+    folder = platform.output_dir / child
+    if folder.exists() and any(folder.iterdir()):
+        raise InvalidRequest(f"{folder} holds something already", hint="Choose another id for the fork.")
 
 
 def _nested_in(run: Run, changes: Changes) -> Namespace:
@@ -301,9 +337,12 @@ def _taking(run: Run) -> Iterator[None]:
 
 
 def _put_files_back(run: Run, manifest: Digest | None) -> None:
-    if run.recording.files is None:
-        return  # what is there now isn't kept: nothing could bring it back
-    restore(manifest, run.platform.output_dir / run.execution, run.platform.store.values)
+    _restore(run.platform, run.execution, manifest)
+
+
+def _restore(platform: Platform, execution: ExecutionId, manifest: Digest | None) -> None:
+    if platform.keep_files:  # else what is there now wasn't kept
+        restore(manifest, platform.output_dir / execution, platform.store.values)
 
 
 def _brancher(run: Run, source: ExecutionId) -> Brancher:

@@ -87,9 +87,7 @@ FACTS: list[AnyFact] = [
     RollbackUndone(head=CHECKPOINT, reason="right turn"),
     BreakpointsSet(before=("agent/plan",), after=("act",)),
     ExecutionRetried(worker=WORKER, reason="mended"),
-    NodeSkipped(
-        worker=WORKER, node="agent/plan", namespace=NESTED, checkpoint=CHECKPOINT, writes=WRITES, reason="by hand"
-    ),
+    NodeSkipped(worker=WORKER, node="agent/plan", checkpoints=(CHECKPOINT, EARLIER), writes=WRITES, reason="by hand"),
     Forked(checkpoint=CHECKPOINT, child=ExecutionId("e2")),
     CancelRequested(reason="too dear"),
     ExecutionCancelled(reason="too dear"),

@@ -5,7 +5,7 @@ No name in the file is used as a path, and nothing is made into objects of anybo
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -38,7 +38,7 @@ from wtb.infra.event_store.index import entries_of
 from wtb.infra.event_store.parts import parts_of
 from wtb.infra.event_store.recorder import Row
 from wtb.infra.event_store.store import CHAIN_LINE, Stored
-from wtb.infra.event_store.values import digest_of, packed
+from wtb.infra.event_store.values import FILES, digest_of, packed
 
 MOST_BYTES = 2**30
 """How big a bundle's members may be together, uncompressed, unless the caller says otherwise."""
@@ -122,6 +122,7 @@ class _Reader:
     def __init__(self, archive: zipfile.ZipFile, most_bytes: int) -> None:
         self._archive = archive
         self._members = _members(archive, most_bytes)
+        self._most_bytes = most_bytes
         with archive.open(self._members[MANIFEST]) as member:
             text = member.read()
         self.digest = sha256(text).hexdigest()
@@ -162,6 +163,8 @@ class _Reader:
         """Raises what stands for damage, `InvalidBundle` or `NotAStore`."""
         found: set[Digest] = set()
         named = set(self._named)
+        sizes: dict[Digest, tuple[str, int]] = {}
+        made_of: dict[Digest, list[Digest]] = {}
         for text in self._lines(VALUES):
             line = msgspec.json.decode(text, type=BundledValue)
             digest = Digest(line.digest)
@@ -172,7 +175,11 @@ class _Reader:
             if line.kind.endswith("+zstd") or line.kind.startswith("pickle") or not is_storable(line.kind):
                 raise InvalidBundle(f"value {digest} is of a kind that no bundle holds: {line.kind!r}")
             found.add(digest)
-            named.update(parts_of(line.kind, line.data))
+            parts = parts_of(line.kind, line.data)
+            named.update(parts)
+            sizes[digest] = (line.kind, len(line.data))
+            if parts:
+                made_of[digest] = parts
             yield digest, line.kind, line.data
         if missing := named - found:
             raise InvalidBundle(f"value {min(missing)} is missing")
@@ -180,6 +187,7 @@ class _Reader:
             raise InvalidBundle(f"value {min(more)} is named by no event")
         if len(found) != self.manifest.values:
             raise InvalidBundle("the manifest says another number of values")
+        _check_expansion(sizes, made_of, self._most_bytes)
 
     def _lines(self, name: str) -> Iterator[bytes]:
         """A member's lines, without their ends; its digest is checked at the end."""
@@ -238,3 +246,28 @@ def _check(event: Recorded) -> None:
     texts = [text for entry in entries_of("", event.version, event.fact, lifecycle=True) for text in entry[2:4]]
     if not all(map(is_storable, texts)):
         raise InvalidBundle(f"event {event.version} holds text that can't be stored")
+
+
+_PARTS_OF = {"list": {"chunk"}}
+"""What a value of a kind is made of; a chunk of anything that isn't made of others itself."""
+
+
+def _check_expansion(
+    sizes: Mapping[Digest, tuple[str, int]], made_of: Mapping[Digest, Sequence[Digest]], most_bytes: int
+) -> None:
+    """Raise `InvalidBundle` for few bytes that would become very many when they are put together."""
+    expanded = {digest: size for digest, (_, size) in sizes.items()}
+    # Chunks first: lists are made of them.
+    for digest in sorted(made_of, key=lambda each: sizes[each][0] != "chunk"):
+        kind, parts = sizes[digest][0], made_of[digest]
+        allowed = _PARTS_OF.get(kind)
+        for part in parts:
+            made = sizes[part][0]
+            if made not in allowed if allowed is not None else made in ("list", "chunk", FILES):
+                raise InvalidBundle(f"value {digest} is a {kind} that is made of a {made}")
+        expanded[digest] = sum(expanded[part] for part in parts)
+        if expanded[digest] > most_bytes:
+            raise InvalidBundle(
+                f"value {digest} would be {expanded[digest]} bytes, and {most_bytes} is the most that is taken",
+                hint="If you trust it, allow more: most_bytes=…, or --most-bytes on the CLI.",
+            )

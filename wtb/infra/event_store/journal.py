@@ -183,12 +183,35 @@ class Committer:
             raise journal.failure
 
     def commit_together(self, *journals: Journal) -> None:
-        """`commit` for several streams: in one transaction, unless others wrote to them meanwhile."""
+        """Make what several streams have noted durable in one transaction: all of it, or nothing.
+
+        Raises as `commit`; then none of it is written, now or later.
+        """
         with self._leading:
-            self._write(journals)
-        for journal in journals:
-            if journal.failure is not None:
-                raise journal.failure
+            taken = {journal: append for journal in journals if (append := journal.take()) is not None}
+            try:
+                for journal, made in zip(taken, self._all_at_once(taken), strict=True):
+                    journal.done(*made)
+            except WtbError as failure:
+                for journal in taken:
+                    journal.failed(failure)
+                raise
+
+    def _all_at_once(self, taken: dict[Journal, Append]) -> list[tuple[Append, Appended]]:
+        for _ in range(REBASES):
+            try:
+                appended = self.store.append(list(taken.values()))
+            except VersionConflict:
+                made = [self.store.made(append) for append in taken.values()]
+                if None not in made:  # as in `_write_one`
+                    return list(zip(taken.values(), filter(None, made), strict=True))
+                for journal, append in taken.items():
+                    added = self.store.read(append.stream, after=append.head.version)
+                    if added:
+                        taken[journal] = journal.rebase(append, added)
+            else:
+                return list(zip(taken.values(), appended, strict=True))
+        raise VersionConflict(next(iter(taken)).stream, next(iter(taken.values())).head.version)
 
     async def acommit(self, journal: Journal) -> None:
         """`commit` for coroutines: those of one loop that ask in the same turn share a transaction."""
@@ -223,14 +246,19 @@ class Committer:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "wtb-commit")
         # One turn for the others to ask too; while a commit is under way, more gather for the next.
-        await asyncio.sleep(0)
-        while asking := self._loops[loop]:
-            self._loops[loop] = {}
-            try:
-                await loop.run_in_executor(self._thread, self._write_alone, asking)
-            finally:
-                _wake(asking)
-        del self._loops[loop]
+        try:
+            await asyncio.sleep(0)
+            while asking := self._loops[loop]:
+                self._loops[loop] = {}
+                try:
+                    await loop.run_in_executor(self._thread, self._write_alone, asking)
+                finally:
+                    _wake(asking)
+        finally:
+            # Whoever asks after this task was cancelled begins another; who had asked before is cancelled too.
+            for futures in self._loops.pop(loop).values():
+                for future in futures:
+                    future.cancel()
 
     def _write_alone(self, journals: Iterable[Journal]) -> None:
         with self._leading:

@@ -5,20 +5,18 @@ checkpoint it reads. A copy has an id of its own, so what runs from it never mee
 what ran from the original.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
-
-from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, CheckpointTuple, DeltaChannelHistory
 
 from wtb.domain.errors import CheckpointNotFound, InvalidRequest
 from wtb.domain.execution import CheckpointSaved, NodeCompleted, NodeInterrupted, WritesSaved
 from wtb.domain.identifiers import CheckpointId, ExecutionId, Namespace, TaskId, execution_stream
 from wtb.infra.event_store.index import CHECKPOINT_SCOPE, WRITES_SCOPE
 from wtb.infra.langgraph.graphs import RunnableGraph
-from wtb.infra.langgraph.history import COPY_OF, History, config_at
+from wtb.infra.langgraph.history import COPY_OF, config_at
 from wtb.infra.langgraph.recording import Recording
+from wtb.infra.langgraph.rehearsal import AsCopied
 
 NewId = Callable[[int], CheckpointId]
 """A step to the id of a new checkpoint there."""
@@ -43,8 +41,8 @@ class Brancher:
         """Copy a checkpoint and those around it; the outermost graph's copy, at which the target then stands.
 
         Where graphs are nested, siblings that had finished when the checkpoint was
-        saved count as finished in the branch too. Raises `CheckpointNotFound`, or
-        `InvalidRequest` for a graph that a node's own code called.
+        saved count as finished in the branch too. Raises `CheckpointNotFound`,
+        `ValueMissing` for what was archived or erased, or `InvalidRequest` for a graph that a node's own code called.
         """
         around = sorted(original.metadata.get("parents", {}).items(), key=lambda at: len(at[0]))
         levels = [(Namespace(ns), CheckpointId(id)) for ns, id in around]
@@ -63,9 +61,11 @@ class Brancher:
     def _copied(
         self, of: Namespace, checkpoint: CheckpointId, namespace: Namespace, parents: dict[str, str]
     ) -> CheckpointId:
-        original = self.graph.saver.history.checkpoint(execution_stream(self.source), of, checkpoint)
+        history = self.graph.saver.history
+        original = history.checkpoint(execution_stream(self.source), of, checkpoint)
         if original is None:
             raise CheckpointNotFound(self.source, checkpoint)
+        history.check_values([original])
         follows = self.source == self.target and of == namespace
         metadata = {k: v for k, v in original.metadata.items() if k != "run_id"}
         copy = original.model_copy(
@@ -101,8 +101,8 @@ class Brancher:
         node, _, task = inner.removeprefix(of).lstrip("|").partition("|")[0].partition(":")
         at, copied = config_at(self.source, of, checkpoint), config_at(self.target, namespace, made)
         history = self.graph.saver.history
-        before = {task.task: task.task_path for task in self.graph.tasks(at, _Renamed(history, at, at))}
-        after = {task.task_path: task.task for task in self.graph.tasks(copied, _Renamed(history, at, copied))}
+        before = {task.task: task.task_path for task in self.graph.tasks(at, AsCopied(history, at, at))}
+        after = {task.task_path: task.task for task in self.graph.tasks(copied, AsCopied(history, at, copied))}
         if TaskId(task) not in before or before[TaskId(task)] not in after:
             raise InvalidRequest(
                 f"checkpoint {original.checkpoint!r} is of a graph that node {node!r} called in its own code",
@@ -135,25 +135,3 @@ class Brancher:
                 self.recording.journal.note(
                     WritesSaved(task=task, namespace=namespace, checkpoint=made, path=fact.path, writes=fact.writes)
                 )
-
-
-class _Renamed(BaseCheckpointSaver[str]):
-    """One checkpoint under the name its copy will have: what tasks read it is known before the copy is durable."""
-
-    def __init__(self, history: History, at: RunnableConfig, to: RunnableConfig) -> None:
-        super().__init__(serde=history.serde)
-        self._history = history
-        self._at = at
-        self._to = to
-
-    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        found = self._history.tuple_at(self._at)
-        if found is None:
-            return None
-        renamed: Checkpoint = {**found.checkpoint, "id": self._to["configurable"]["checkpoint_id"]}
-        return CheckpointTuple(self._to, renamed, found.metadata, None, [])
-
-    def get_delta_channel_history(
-        self, *, config: RunnableConfig, channels: Sequence[str]
-    ) -> Mapping[str, DeltaChannelHistory]:
-        return self._history.delta_channels(self._at, channels)

@@ -8,15 +8,18 @@ from typing import Any, NamedTuple, cast
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.channels.base import BaseChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.errors import InvalidUpdateError
 from langgraph.graph import StateGraph
 from langgraph.types import PregelTask, StateSnapshot
 from pydantic import BaseModel, ValidationError
 
-from wtb.domain.errors import InvalidGraph, InvalidState, NodeNotFound
+from wtb.domain.errors import InvalidGraph, InvalidState, NodeNotFound, WtbError
 from wtb.domain.identifiers import CheckpointId, Namespace, TaskId
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
 from wtb.infra.langgraph.internals import START, Pregel, allowlist, subgraph_of, task_path_str, walk
 from wtb.infra.langgraph.node_shell import Shells
+from wtb.infra.langgraph.own_loop import in_a_loop
+from wtb.infra.langgraph.rehearsal import AsCopied
 from wtb.infra.langgraph.variants import DEFAULT, Variants, is_async_only
 from wtb.infra.langgraph.versioning import graph_version
 
@@ -73,15 +76,43 @@ class RunnableGraph:
         """Raises `VariantNotFound`."""
         return self._variants.find(node, name)
 
-    def check_update(self, values: Mapping[str, Any], node: str = "") -> None:
-        """Raise `InvalidState` when some of these channels aren't those of the graph that ``node`` is in."""
+    def check_update(self, values: object, node: str = "") -> None:
+        """Raise `InvalidState` when these aren't channels of the graph that ``node`` is in, with values."""
+        if not isinstance(values, Mapping):
+            raise InvalidState(f"a change of state must be a mapping of channels, not {type(values).__name__}")
         channels = {name for name in self.within(node).channels if is_users(name)}
         if unknown := sorted(str(name) for name in values if name not in channels):
             raise InvalidState(f"the graph has no channel {unknown[0]!r}; it has {', '.join(sorted(channels))}")
 
+    def rehearse(self, at: RunnableConfig, values: Mapping[str, Any], node: str | None) -> None:
+        """Raise `InvalidState` when these values can't be written at a checkpoint as if a node had written them."""
+        graph = self.graph.copy({"checkpointer": AsCopied(self.saver.history, at, at)})
+        try:
+            if self._async_only:
+                in_a_loop(lambda: graph.aupdate_state(at, dict(values), as_node=node))
+            else:
+                graph.update_state(at, dict(values), as_node=node)
+        except WtbError:
+            raise
+        except Exception as error:  # LangGraph's own refusal, or whatever a reducer or a router raises
+            told = str(error) if isinstance(error, InvalidUpdateError) else f"{type(error).__name__}: {error}"
+            raise InvalidState(
+                f"the state can't be changed so: {told}",
+                hint="Give values that the channels' reducers take, and say which node wrote them: as_node=….",
+            ) from error
+
     def waiting(self, config: RunnableConfig) -> list[TaskAt]:
         """The nodes that have to run next where an execution stands, nested graphs' too."""
-        return [*_waiting(self.graph.get_state(config, subgraphs=True), "")]
+        try:
+            snapshot = self.graph.get_state(config, subgraphs=True)
+        except WtbError:
+            raise
+        except Exception as error:  # whatever a reducer raises
+            raise InvalidState(
+                f"what its nodes wrote last can't be put together: {type(error).__name__}: {error}",
+                hint="Roll it back to before they ran.",
+            ) from error
+        return [*_waiting(snapshot, "")]
 
     def tasks(self, config: RunnableConfig, saver: BaseCheckpointSaver[Any]) -> list[TaskAt]:
         """The nodes that read a checkpoint of ``saver``, without those nested in them; none in a node's own code."""

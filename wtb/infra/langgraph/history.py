@@ -20,7 +20,16 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from wtb.domain.event_log import Recorded
 from wtb.domain.execution import CheckpointSaved, HeadMove, NodeCompleted, NodeInterrupted, Write, WritesSaved
-from wtb.domain.identifiers import CheckpointId, Digest, Namespace, StreamName, TaskId, execution_of, execution_stream
+from wtb.domain.identifiers import (
+    NULL_DIGEST,
+    CheckpointId,
+    Digest,
+    Namespace,
+    StreamName,
+    TaskId,
+    execution_of,
+    execution_stream,
+)
 from wtb.infra.event_store import values
 from wtb.infra.event_store.index import CHECKPOINT_SCOPE, HEAD_SCOPE, WRITES_SCOPE
 from wtb.infra.event_store.store import EventStore
@@ -135,6 +144,13 @@ class History:
         return [
             _tuple(stream, fact, writes, loaded, config) for (stream, fact), writes in zip(saved, pending, strict=True)
         ]
+
+    def check_values(self, checkpoints: Sequence[CheckpointSaved]) -> None:
+        """Raise `ValueMissing` when something that checkpoints hold is no longer stored."""
+        named = {digest for fact in checkpoints for _, digest in fact.channels.values() if digest is not None}
+        gone = self.store.missing(named - {NULL_DIGEST})
+        if gone:
+            self.load(gone)  # says what became of it
 
     def load(self, digests: set[Digest]) -> Mapping[Digest, Any]:
         """The values that digests name, each made anew when it is asked for. Raises `ValueMissing`."""

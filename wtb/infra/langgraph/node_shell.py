@@ -127,7 +127,7 @@ class Shell(RunnableSeq):
 
     def _variant(self, recording: Recording, checkpoint: CheckpointId) -> str | None:
         skip = recording.skip
-        if skip is not None and (skip.node, skip.checkpoint) == (self._path, checkpoint):
+        if skip is not None and skip.node == self._path and checkpoint in skip.checkpoints:
             return SKIPPED
         return recording.variants.get(self._path)
 

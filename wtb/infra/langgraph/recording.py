@@ -43,10 +43,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A node that counts as done: its path, the checkpoint it was to read, and what it gives instead of running."""
+    """A node that counts as done: its path, the checkpoints it was to read, and what it gives instead of running."""
 
     node: str
-    checkpoint: CheckpointId
+    checkpoints: tuple[CheckpointId, ...]
     output: Mapping[str, Any]
 
 

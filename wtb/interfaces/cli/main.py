@@ -110,6 +110,7 @@ def resume(
         str | None, typer.Option("--answers", metavar="JSON", help="Answers by interrupt id, when several wait.")
     ] = None,
     graph: Graph = None,
+    variant: Variants = None,
     db: Db = None,
     config: Config = None,
     json: Json = False,
@@ -118,7 +119,8 @@ def resume(
     from wtb.interfaces.cli import running
     from wtb.interfaces.cli.shared import Shared
 
-    raise typer.Exit(running.resume(Shared(db, config, json), execution_id, answer, answers, graph))
+    shared = Shared(db, config, json, tuple(variant or ()))
+    raise typer.Exit(running.resume(shared, execution_id, answer, answers, graph))
 
 
 @app.command()
@@ -133,6 +135,7 @@ def recover(
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Recover the one named though its process looks alive.")
     ] = False,
+    variant: Variants = None,
     db: Db = None,
     config: Config = None,
     json: Json = False,
@@ -141,7 +144,8 @@ def recover(
     from wtb.interfaces.cli import running
     from wtb.interfaces.cli.shared import Shared
 
-    raise typer.Exit(running.recover(Shared(db, config, json), execution_id, graph, workflow, take_over))
+    shared = Shared(db, config, json, tuple(variant or ()))
+    raise typer.Exit(running.recover(shared, execution_id, graph, workflow, take_over))
 
 
 @app.command()

@@ -5,8 +5,7 @@ from typing import Any
 
 from wtb.interfaces.cli.output import brief, console, duration, full, plain, print_json, properties, table, text
 from wtb.interfaces.cli.running import CHANNEL_LENGTH, Choice
-from wtb.interfaces.cli.shared import Shared
-from wtb.interfaces.cli.travelling import variants
+from wtb.interfaces.cli.shared import Shared, variants
 from wtb.sdk.replay_report import ReplayReport
 
 

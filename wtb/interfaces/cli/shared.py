@@ -5,7 +5,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +15,7 @@ from typing import Any
 from wtb.domain.errors import InvalidRequest
 from wtb.sdk import TestBench, View
 from wtb.sdk.configured import Settings, configured_bench, load_settings
+from wtb.sdk.loading import load_attribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Shared:
     db: str | None
     config: Path | None
     json: bool
+    variants: tuple[str, ...] = ()
+    """Implementations that an execution's recorded choices may need, as ``node=module:attribute``."""
 
     def settings(self, **overrides: Any) -> Settings:
         """Raises `InvalidSettings`."""
@@ -33,6 +36,7 @@ class Shared:
     def bench(self) -> Iterator[TestBench]:
         """A bench on the store the options and settings name. Raises `InvalidSettings` or `StoreError`."""
         with configured_bench(self.settings()) as bench:
+            bench.project.variants.chosen(variants(self.variants))
             yield bench
 
     @contextmanager
@@ -53,6 +57,17 @@ class Shared:
         """With ``--json`` what the user's code prints goes to stderr: stdout holds the document alone."""
         with contextlib.redirect_stdout(sys.stderr) if self.json else contextlib.nullcontext():
             yield
+
+
+def variants(given: Sequence[str]) -> dict[str, object]:
+    """Node path to what stands in for it: ``node=module:attribute``, or ``node=default``."""
+    chosen: dict[str, object] = {}
+    for choice in given:
+        node, equals, variant = choice.partition("=")
+        if not (node and equals and variant):
+            raise InvalidRequest(f"{choice!r} chooses no variant", hint="Give it as node=module:attribute.")
+        chosen[node] = load_attribute(variant) if ":" in variant else variant
+    return chosen
 
 
 def program() -> str:

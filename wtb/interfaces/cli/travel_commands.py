@@ -105,6 +105,7 @@ def edit(
 @travel.command()
 def retry(
     execution_id: ExecutionId,
+    variant: Variants = None,
     graph: Graph = None,
     reason: Reason = "",
     db: Db = None,
@@ -115,7 +116,7 @@ def retry(
     from wtb.interfaces.cli import travelling
     from wtb.interfaces.cli.shared import Shared
 
-    raise typer.Exit(travelling.retry(Shared(db, config, json), execution_id, graph, reason))
+    raise typer.Exit(travelling.retry(Shared(db, config, json, tuple(variant or ())), execution_id, graph, reason))
 
 
 @travel.command()
@@ -125,6 +126,7 @@ def skip(
     writes: Annotated[
         str, typer.Option("--writes", metavar="JSON|@FILE|-", help="What the node counts as having returned.")
     ] = "{}",
+    variant: Variants = None,
     graph: Graph = None,
     reason: Reason = "",
     db: Db = None,
@@ -135,7 +137,9 @@ def skip(
     from wtb.interfaces.cli import travelling
     from wtb.interfaces.cli.shared import Shared
 
-    raise typer.Exit(travelling.skip(Shared(db, config, json), execution_id, node, writes, graph, reason))
+    raise typer.Exit(
+        travelling.skip(Shared(db, config, json, tuple(variant or ())), execution_id, node, writes, graph, reason)
+    )
 
 
 @travel.command("run-node")

@@ -10,11 +10,10 @@ from wtb.domain.errors import InvalidRequest
 from wtb.domain.identifiers import ExecutionId
 from wtb.interfaces.cli.output import brief, console, duration, plain, print_json, properties, status, table, text
 from wtb.interfaces.cli.running import CHANNEL_LENGTH, Choice, attended, show_questions, tell
-from wtb.interfaces.cli.shared import Shared, json_input
+from wtb.interfaces.cli.shared import Shared, json_input, variants
 from wtb.projections.executions import Execution
 from wtb.sdk import TestBench
 from wtb.sdk.lineage import Lineage
-from wtb.sdk.loading import load_attribute
 from wtb.sdk.platform import new_execution_id
 from wtb.sdk.questions import waiting
 from wtb.sdk.time_travel import Place
@@ -39,17 +38,6 @@ def channels(given: str, option: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InvalidRequest(f"{option} must be a JSON object", hint='Give it as {"channel": value, …}.')
     return values
-
-
-def variants(given: Sequence[str]) -> dict[str, object]:
-    """Node path to what stands in for it: ``node=module:attribute``, or ``node=default``."""
-    chosen: dict[str, object] = {}
-    for choice in given:
-        node, equals, variant = choice.partition("=")
-        if not (node and equals and variant):
-            raise InvalidRequest(f"{choice!r} chooses no variant", hint="Give it as node=module:attribute.")
-        chosen[node] = load_attribute(variant) if ":" in variant else variant
-    return chosen
 
 
 def fork(

@@ -19,7 +19,8 @@ from wtb.infra.langgraph.internals import (
 from wtb.infra.langgraph.replay.places import Place
 from wtb.infra.langgraph.replay.recorded_values import Values
 
-_MADE_UP = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+_MADE_UP = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(-\d+)?$")
+"""A UUID, as a reducer makes one, or with a number after it, as a chat model does."""
 
 
 class Channels:
