@@ -488,7 +488,7 @@ def test_a_node_that_failed_in_several_graphs_side_by_side_is_passed_by_in_all(b
 
     builder: Any = StateGraph(Notes)
     builder.add_node("sub", chain(i=fails))
-    builder.add_conditional_edges(START, lambda _: [Send("sub", {"query": str(n)}) for n in range(2)], ["sub"])
+    builder.add_conditional_edges(START, lambda _: [Send("sub", {"notes": []})] * 2, ["sub"])
     failed = bench.run(builder.compile(), {"query": "q"})
     done = bench.skip(failed.execution_id, "sub/i", {"notes": ["given"]})
     assert (done.status, done.state["notes"]) == ("completed", ["given", "given"])

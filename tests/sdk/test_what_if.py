@@ -1,10 +1,12 @@
 """What would have been with another implementation: the record as far as it goes, other work only where it must."""
 
+import uuid
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.graph import START, StateGraph
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, Send, interrupt
 
 from tests.sdk.test_replay import INPUT, went
@@ -313,3 +315,22 @@ def test_the_folder_of_a_what_if_is_its_own(quick_bench: TestBench, witness: Wit
 
     assert quick_bench.replay(execution, variants={"one": writes}).identical
     assert str(quick_bench.platform.output_dir) not in folders[0]
+
+
+def test_a_chat_models_chance_ids_do_not_count(quick_bench: TestBench) -> None:
+    """A model gives each of its answers an id at random, with a number behind it."""
+
+    def answers(state: MessagesState) -> Any:
+        return {"messages": [AIMessage("hello", id=f"lc_run--{uuid.uuid4()}-0")]}
+
+    def counts(state: MessagesState) -> Any:
+        return {"messages": [AIMessage(str(len(state["messages"])), id="counted")]}
+
+    builder: Any = StateGraph(MessagesState)
+    builder.add_node("answers", answers)
+    builder.add_node("counts", counts)
+    builder.add_edge(START, "answers")
+    builder.add_edge("answers", "counts")
+    whole = quick_bench.run(builder.compile(), {"messages": [HumanMessage("hi")]})
+    report = quick_bench.replay(whole.execution_id, variants={"answers": "default"})
+    assert (report.identical, report.nodes_called, report.stopped_at) == (True, 1, None)

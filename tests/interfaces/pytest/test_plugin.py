@@ -199,3 +199,24 @@ def test_the_plugin_brings_nothing_with_it_where_no_test_asks(suite: pytest.Pyte
         test_other="import sys\n\ndef test_other():\n    assert not {'langgraph', 'sqlalchemy'} & set(sys.modules)\n"
     )
     suite.runpytest_subprocess("test_other.py").assert_outcomes(passed=1)
+
+
+def test_tests_of_one_name_in_two_classes_have_bundles_of_their_own(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        test_agent="from agent import *\n"
+        + "".join(
+            f"\nclass Test{name}:\n    def test_x(self, wtb):\n"
+            f"        wtb.check(graph, {{'query': '{name}'}}, answers=['yes'])\n"
+            for name in "AB"
+        )
+    )
+    suite.runpytest_inprocess("--wtb-record=once").assert_outcomes(passed=2)
+    suite.runpytest_inprocess().assert_outcomes(passed=2)
+    assert calls(suite) == 2
+    assert len([*(suite.path / "__wtb__").iterdir()]) == 2
+
+
+def test_a_test_may_check_more_than_once(recorded: pytest.Pytester) -> None:
+    again = "    wtb.check(graph, {'query': 'refund'}, live=['route'])\n"
+    recorded.makepyfile(test_agent=TEST + again)
+    recorded.runpytest_inprocess().assert_outcomes(passed=1)
