@@ -67,7 +67,7 @@ def branching(rounds: int, most: int) -> list[Figure]:
                 {f"{most:,} / 100": ratio(taken, f"{most:,}", "100")},
                 f"≤ {GOAL_MS:.0f} ms",
                 max(found.values()) <= GOAL_MS,
-                "wtb 0.3.1 takes 97 ms at 302 checkpoints",
+                "wtb 0.3.1 took 97 ms at 302 checkpoints, measured earlier",
             )
         )
     return figures
