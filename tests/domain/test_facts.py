@@ -1,7 +1,7 @@
 """Facts are frozen, and what is stored of them reads back as it was."""
 
 import json
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from wtb.domain.audit import AuditFact
-from wtb.domain.event_log import EMPTY_STREAM, AnyFact, Append, Appended, Origin, StreamHead, recorded
+from wtb.domain.batch import (
+    BatchLifecycleFact,
+    BatchRecordFact,
+    BatchStarted,
+    Budget,
+    Case,
+    CasesAdded,
+    CaseScored,
+    Price,
+)
+from wtb.domain.event_log import EMPTY_STREAM, AnyFact, Append, Appended, OfOthers, Origin, StreamHead, recorded
 from wtb.domain.execution import (
     CheckpointSaved,
     ExecutionFact,
@@ -21,8 +31,13 @@ from wtb.domain.execution import (
     RecordFact,
 )
 from wtb.domain.identifiers import NULL_DIGEST, Position, Version, WorkerId, execution_stream
+from wtb.domain.workflow import WorkflowFact, WorkflowVersioned
 
-FACTS: list[type[AnyFact]] = [*get_args(LifecycleFact), *get_args(RecordFact), *get_args(AuditFact)]
+FACTS: list[type[AnyFact]] = [
+    kind
+    for union in (LifecycleFact, RecordFact, WorkflowFact, BatchLifecycleFact, BatchRecordFact, AuditFact)
+    for kind in get_args(union)
+]
 
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
@@ -38,11 +53,25 @@ CHECKPOINT = {
 }
 """Fields whose numbers are finite, as LangGraph's are; JSON has no others."""
 
+MAPPING = st.dictionaries(st.text(), JSON, max_size=3)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+FIELDS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
+    CheckpointSaved: CHECKPOINT,
+    WorkflowVersioned: {"input_schema": st.none() | MAPPING, "output_schema": st.none() | MAPPING},
+    CasesAdded: {"cases": st.lists(st.builds(Case, metadata=MAPPING), max_size=3).map(tuple)},
+    BatchStarted: {
+        "budget": st.none() | st.builds(Budget, seconds=st.none() | FINITE, cost=st.none() | FINITE),
+        "prices": st.dictionaries(st.text(), st.builds(Price, input=FINITE, output=FINITE), max_size=2),
+    },
+    CaseScored: {"scores": st.dictionaries(st.text(), st.booleans() | NUMBERS | st.text(), max_size=3)},
+}
+"""What fields may hold where their types alone would say too much."""
+
 EACH = pytest.mark.parametrize("kind", FACTS, ids=lambda kind: kind.__name__)
 
 
 def facts(kind: type[AnyFact]) -> st.SearchStrategy[Fact]:
-    return st.builds(kind, **(CHECKPOINT if kind is CheckpointSaved else {}))
+    return st.builds(kind, **FIELDS.get(kind, {}))
 
 
 @EACH
@@ -72,8 +101,9 @@ def test_every_kind_of_fact_belongs_to_one_side() -> None:
     assert not lifecycle & record
     assert set(get_args(NodeFact)) < record
     assert lifecycle | record == set(get_args(ExecutionFact))
-    assert not set(get_args(AuditFact)) & set(get_args(ExecutionFact))
+    assert not set(get_args(OfOthers)) & set(get_args(ExecutionFact))
     nested = {"Write", "Failure", "Question", "ForkPoint", "Stop"}
+    nested |= {"NodeDescribed", "EdgeDescribed", "Case", "Budget", "Price", "Usage"}
     assert {kind.__name__ for kind in Fact.__subclasses__()} == nested | {kind.__name__ for kind in FACTS}
 
 

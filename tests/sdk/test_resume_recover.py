@@ -38,6 +38,7 @@ from wtb.domain.identifiers import ExecutionId, WorkerId, execution_stream
 from wtb.sdk import Recovery, RunResult, TestBench, WorkflowProject, beginnings
 from wtb.sdk.claims import Request
 from wtb.sdk.running import drive
+from wtb.sdk.state import started_of
 
 DEAD = WorkerId("host.0.dead")
 
@@ -239,9 +240,9 @@ def test_an_answer_that_comes_between_another_s_look_and_its_claim_wins(bench: T
     """The other looks again and finds that there is nothing to answer any more."""
     paused = bench.run(question(), {"query": "q"}).execution_id
     heard: list[RunResult] = []
-    runnable = bench._workflows.find("notes")
+    runnable = bench._workflows.get(started_of(bench.platform, ExecutionId(paused)))
 
-    def find_graph(workflow: str) -> Any:
+    def find_graph(started: ExecutionStarted) -> Any:
         if not heard:
             heard.append(bench.resume(paused, "Ada"))
         return runnable
@@ -255,10 +256,10 @@ def test_an_answer_that_comes_between_another_s_look_and_its_claim_wins(bench: T
 def test_a_recovery_that_comes_between_another_s_look_and_its_claim_wins(bench: TestBench) -> None:
     done = bench.run(chain(a=says("a"), b=says("b")), {"query": "q"}).execution_id
     left = cut(bench, done, 5, "cut")
-    runnable = bench._workflows.find("notes")
+    runnable = bench._workflows.get(started_of(bench.platform, ExecutionId(left)))
     recovered: list[RunResult] = []
 
-    def find_graph(workflow: str) -> Any:
+    def find_graph(started: ExecutionStarted) -> Any:
         recovered.extend(bench.recover())
         return runnable
 

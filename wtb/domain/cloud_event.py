@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from wtb.domain.event_log import Recorded
-from wtb.domain.identifiers import Position
+from wtb.domain.identifiers import Position, subject_of
 
 MEDIA_TYPE = "application/cloudevents+json"
 
@@ -59,7 +59,7 @@ class CloudEvent(BaseModel):
         return cls(
             id=str(event.position),
             type=_TYPE_PREFIX + event.type,
-            subject=event.stream.partition("-")[2],
+            subject=subject_of(event.stream),
             time=event.time,
             data=event.fact.model_dump(mode="json"),
             position=event.position,

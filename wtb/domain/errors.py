@@ -11,6 +11,7 @@
      │   ├─ InvalidSettings
      │   ├─ InvalidVariant              not something that can stand in for a node
      │   ├─ InvalidGraph                not something that can be run
+     │   ├─ InvalidCase                 names the case that doesn't fit the graph's input, or the file's line
      │   └─ InvalidBundle               not an export as it was written; names the first flaw
      ├─ NotFound
      │   ├─ ExecutionNotFound
@@ -19,6 +20,7 @@
      │   ├─ NodeNotFound                the graph, or the execution where it stands, has no such node
      │   ├─ VariantNotFound
      │   ├─ WorkflowNotFound            no graph is known under the workflow's name
+     │   ├─ BatchNotFound
      │   └─ GraphNotFound               ``module:attribute`` or ``langgraph.json`` leads nowhere
      ├─ Conflict                        true when asked, no longer true when done
      │   ├─ VersionConflict             another writer was first; nothing was written
@@ -26,7 +28,11 @@
      │   ├─ NotResumable                only a paused execution can be resumed
      │   ├─ WrongStatus                 the execution's status doesn't allow what was asked
      │   ├─ NothingToUndo               no rollback, or something has run since
-     │   └─ ExecutionTaken              another process runs the execution
+     │   ├─ ExecutionTaken              another process runs the execution
+     │   ├─ RetiredVariant              isn't to be chosen any more
+     │   ├─ ArchivedWorkflow            isn't to be run any more
+     │   ├─ BatchExists
+     │   └─ BatchTaken                  another process runs the batch
      ├─ StoreError
      │   ├─ StoreUnavailable            can't be opened or reached, is locked, or has no room; nothing was lost
      │   ├─ NotAStore                   the file isn't a WTB database, or is damaged
@@ -34,6 +40,10 @@
      │   ├─ UnknownEvent                an event type or version this WTB can't read
      │   └─ ValueMissing                an event names a value that isn't stored
      ├─ LogNotWhole                     raised by ``Verification.raise_for_damage()``; names the first event
+     ├─ ExtraMissing                    what was asked for needs packages that aren't installed
+     ├─ WorkerDied                      the process that ran a batch's trial
+     ├─ TrialTimedOut                   a batch's trial took longer than it may
+     ├─ BatchFailedError                raised by ``BatchResult.raise_for_status()``
      └─ ExecutionFailedError            raised by ``RunResult.raise_for_status()``
 
 Each error carries ``hint``: one line that says what to do.
@@ -103,6 +113,11 @@ class InvalidGraph(InvalidRequest):
     hint = "Give a StateGraph or what its compile() returns."
 
 
+class InvalidCase(InvalidRequest):
+    code = "invalid-case"
+    hint = "Give each case an id of its own and an input that fits the graph's input schema."
+
+
 class InvalidBundle(InvalidRequest):
     code = "invalid-bundle"
     hint = "Import the file that `wtb audit export` wrote, as it was written."
@@ -158,6 +173,14 @@ class WorkflowNotFound(NotFound):
 
     def __init__(self, workflow: str) -> None:
         super().__init__(f"no graph is known for workflow {workflow!r}")
+
+
+class BatchNotFound(NotFound):
+    code = "batch-not-found"
+    hint = "`wtb batch list` shows the batches in this store."
+
+    def __init__(self, batch: str) -> None:
+        super().__init__(f"there is no batch {batch!r} in this store")
 
 
 class GraphNotFound(NotFound):
@@ -219,6 +242,38 @@ class ExecutionTaken(Conflict):
         super().__init__(f"execution {execution!r} is being run by worker {worker}")
 
 
+class RetiredVariant(Conflict):
+    code = "variant-retired"
+    hint = "Choose another variant, or restore this one: `wtb variants restore`."
+
+    def __init__(self, node: str, variant: str) -> None:
+        super().__init__(f"variant {variant!r} of node {node!r} is retired")
+
+
+class ArchivedWorkflow(Conflict):
+    code = "workflow-archived"
+    hint = "Restore it to run it again: `wtb workflows restore`."
+
+    def __init__(self, workflow: str) -> None:
+        super().__init__(f"workflow {workflow!r} is archived")
+
+
+class BatchExists(Conflict):
+    code = "batch-exists"
+    hint = "Choose another batch_id, or leave it out."
+
+    def __init__(self, batch: str) -> None:
+        super().__init__(f"batch {batch!r} exists already")
+
+
+class BatchTaken(Conflict):
+    code = "batch-taken"
+    hint = "Another process runs it; wait for it, stop it, or resume it once that process is gone."
+
+    def __init__(self, batch: str, worker: str) -> None:
+        super().__init__(f"batch {batch!r} is being run by worker {worker}")
+
+
 class StoreError(WtbError):
     code = "store-error"
 
@@ -251,6 +306,31 @@ class ValueMissing(StoreError):
 class LogNotWhole(WtbError):
     code = "log-not-whole"
     hint = "Keep the database as it is for whoever looks into it, and go on from a copy made before."
+
+
+class ExtraMissing(WtbError):
+    code = "extra-missing"
+    hint = "Install the extra of wtb that has them, such as wtb[batch]."
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs packages that aren't installed", hint=f"Install them: pip install 'wtb[{extra}]'."
+        )
+
+
+class WorkerDied(WtbError):
+    code = "worker-died"
+    hint = "Look for what ended it: the system's log tells of memory that ran out."
+
+
+class TrialTimedOut(WtbError):
+    code = "trial-timed-out"
+    hint = "Give it more time with timeout=…, or find what it waits for."
+
+
+class BatchFailedError(WtbError):
+    code = "batch-failed"
+    hint = "`wtb batch show ID` tells which trials failed, and why."
 
 
 class ExecutionFailedError(WtbError):

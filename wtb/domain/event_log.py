@@ -6,10 +6,15 @@ from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from wtb.domain.audit import AuditFact
+from wtb.domain.batch import BatchFact
 from wtb.domain.execution import ExecutionFact
 from wtb.domain.identifiers import Digest, Position, StreamName, Version
+from wtb.domain.workflow import WorkflowFact
 
-AnyFact = ExecutionFact | AuditFact
+OfOthers = WorkflowFact | BatchFact | AuditFact
+"""Facts that aren't an execution's."""
+
+AnyFact = ExecutionFact | OfOthers
 """Whatever may stand in the log."""
 
 GENESIS = ""

@@ -7,6 +7,9 @@ from wtb.domain.errors import ExecutionNotFound, InvalidRequest
 ExecutionId = NewType("ExecutionId", str)
 """One run of a workflow; also LangGraph's ``thread_id``."""
 
+BatchId = NewType("BatchId", str)
+"""Many cases run and compared."""
+
 CheckpointId = NewType("CheckpointId", str)
 """LangGraph's checkpoint id (a time-ordered UUID, so it sorts by age)."""
 
@@ -41,6 +44,8 @@ LONGEST_EXECUTION_ID = 200
 """Bytes of UTF-8: a folder is named by it, and file systems stop at 255."""
 
 _EXECUTION = "execution-"
+_WORKFLOW = "workflow-"
+_BATCH = "batch-"
 
 
 def new_id(text: str) -> ExecutionId:
@@ -83,6 +88,21 @@ def execution_stream(execution: str) -> StreamName:
 def execution_of(stream: str) -> ExecutionId:
     """The execution whose events a stream holds."""
     return ExecutionId(stream.removeprefix(_EXECUTION))
+
+
+def workflow_stream(workflow: str) -> StreamName:
+    """The stream that holds a workflow's events."""
+    return StreamName(_WORKFLOW + workflow)
+
+
+def batch_stream(batch: str) -> StreamName:
+    """The stream that holds a batch's events; those of its trials are in their executions' streams."""
+    return StreamName(_BATCH + batch)
+
+
+def subject_of(stream: str) -> str:
+    """The id of what a stream is about: an execution's, a workflow's name, a batch's."""
+    return stream.partition("-")[2]
 
 
 def node_path(namespace: str, node: str) -> str:

@@ -17,6 +17,7 @@ from langchain_core.messages import BaseMessage
 from langgraph.types import Send
 from pydantic import BaseModel, SecretStr
 
+from wtb.domain.batch import CaseFinished, CasePreferred, CasesAdded, CaseScored
 from wtb.domain.errors import InvalidSettings
 from wtb.domain.event_log import AnyFact
 from wtb.domain.execution import CheckpointSaved, ExecutionFailed, Failure, NodeFailed
@@ -93,6 +94,15 @@ class Redaction:
             update["metadata"] = self._items(fact.metadata, but=LANGGRAPHS)
         elif isinstance(fact, NodeFailed | ExecutionFailed):
             update["error"] = self._failure(fact.error)
+        elif isinstance(fact, CaseFinished | CasePreferred):
+            update["error"] = None if fact.error is None else self._failure(fact.error)
+        elif isinstance(fact, CaseScored):
+            update["scores"] = {name: self.inside(score) for name, score in fact.scores.items()}
+            update["errors"] = {name: self._failure(error) for name, error in fact.errors.items()}
+        elif isinstance(fact, CasesAdded):
+            update["cases"] = tuple(
+                case.model_copy(update={"metadata": self._items(case.metadata)}) for case in fact.cases
+            )
         changed = {name: value for name, value in update.items() if value is not getattr(fact, name)}
         return fact.model_copy(update=changed) if changed else fact
 

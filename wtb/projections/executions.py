@@ -8,8 +8,7 @@ from typing import Any, ClassVar, assert_never
 import msgspec
 from sqlalchemy import BigInteger, Column, Connection, Index, Integer, MetaData, Row, Select, Table, bindparam, select
 
-from wtb.domain.audit import AuditFact
-from wtb.domain.event_log import Recorded
+from wtb.domain.event_log import OfOthers, Recorded
 from wtb.domain.execution import (
     BreakpointsSet,
     CancelRequested,
@@ -160,7 +159,7 @@ class Fold:
         for event in events:
             if isinstance(event.fact, ExecutionStarted):
                 rows[event.stream] = _begun(event.fact, event)
-            elif (row := rows.get(event.stream)) is not None and not isinstance(event.fact, AuditFact):
+            elif (row := rows.get(event.stream)) is not None and not isinstance(event.fact, OfOthers):
                 row["updated_us"] = event.time_us
                 row["version"] = event.version
                 row["position"] = event.position

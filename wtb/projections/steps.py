@@ -32,8 +32,7 @@ from sqlalchemy import (
     select,
 )
 
-from wtb.domain.audit import ExecutionArchived, ExecutionErased, ExecutionImported, LogSealed
-from wtb.domain.event_log import Recorded
+from wtb.domain.event_log import OfOthers, Recorded
 from wtb.domain.execution import (
     BreakpointsSet,
     CancelRequested,
@@ -166,8 +165,10 @@ class Fold:
         if unknown := {event.stream for event in events} - self._running.keys():
             self._load(connection, unknown)
         for event in events:
-            running = self._running[event.stream]
             fact = event.fact
+            if isinstance(fact, OfOthers):
+                continue
+            running = self._running[event.stream]
             # The frequent facts first: they are tried in turn.
             match fact:
                 case NodeStarted():
@@ -194,8 +195,6 @@ class Fold:
                 case PauseRequested() | CancelRequested() | BreakpointsSet():
                     pass
                 case StateEdited() | RolledBack() | RollbackUndone():
-                    pass
-                case LogSealed() | ExecutionImported() | ExecutionArchived() | ExecutionErased():
                     pass
                 case _:
                     assert_never(fact)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from wtb.domain.errors import CheckpointNotFound, ExecutionNotFound, InvalidRequest
 from wtb.domain.event_log import Recorded
-from wtb.domain.execution import CheckpointSaved, HeadMove, Status
+from wtb.domain.execution import CheckpointSaved, ExecutionStarted, HeadMove, Status
 from wtb.domain.identifiers import (
     CheckpointId,
     ExecutionId,
@@ -39,9 +39,9 @@ from wtb.sdk.files import File, files_of
 from wtb.sdk.lineage import Lineage, lineage_in
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import State
-from wtb.sdk.state import state_of, workflow_of
+from wtb.sdk.state import started_of, state_of
 
-FindGraph = Callable[[str | None], RunnableGraph | None]
+FindGraph = Callable[[ExecutionStarted | None], RunnableGraph | None]
 
 REMEMBERED = 16
 """Executions whose read models a view keeps."""
@@ -130,7 +130,7 @@ class View:
         """
         saved = self._saved(execution_id, at, namespace)
         execution = ExecutionId(execution_id)
-        return state_of(self.platform, execution, saved, self._find_graph(workflow_of(self.platform, execution)))
+        return state_of(self.platform, execution, saved, self._find_graph(started_of(self.platform, execution)))
 
     def files(self, execution_id: str, at: str | None = None) -> tuple[File, ...]:
         """What was in the output folder at a checkpoint, or where the execution stood then. Raises as `state`."""

@@ -65,12 +65,13 @@ def start(
     *,
     new: bool,
     held: BreakpointsSet | None = None,
+    batch_case: str | None = None,
 ) -> Run:
     """A new execution, noted but not durable yet: its first node's start makes both so.
 
     ``new`` says that the id was just made, so nobody can have used it; ``held`` are
-    its breakpoints. Raises `InvalidState`, `NodeNotFound`, `VariantNotFound` or
-    `ExecutionExists`.
+    its breakpoints; ``batch_case`` the case it is of, as ``batch/case``. Raises
+    `InvalidState`, `NodeNotFound`, `VariantNotFound` or `ExecutionExists`.
     """
     held = held or BreakpointsSet()
     graph.check_input(state)
@@ -86,6 +87,7 @@ def start(
         input=recording.name_value("(input)", "(input)", state, graph.saver.serde),
         worker=platform.presence.announce(),
         variants=dict(variants),
+        batch_case=batch_case,
     )
     facts = decisions.start(execution, Unknown(), started)
     if held != BreakpointsSet():
@@ -200,7 +202,7 @@ def _claimed(platform: Platform, now: Standing, request: Request) -> Run:
     """The run of an execution that is about to be claimed. Raises `ValueMissing` when what it goes on from is gone."""
     head = platform.saver.history.head(execution_stream(now.execution), Namespace(""))
     platform.saver.history.check_values([] if head is None else [head])
-    graph = request.find_graph(now.started.workflow)
+    graph = request.find_graph(now.started)
     graph.check_variants(now.started.variants)
     control = Control.left_by(now.facts)
     recording = recording_of(

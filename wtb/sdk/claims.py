@@ -34,8 +34,9 @@ from wtb.infra.langgraph.recording import Recording
 from wtb.sdk.platform import Platform
 from wtb.sdk.running import Emit, Options, Run
 
-FindGraph = Callable[[str], RunnableGraph]
-"""Workflow name to its graph; raises `WorkflowNotFound`."""
+FindGraph = Callable[[ExecutionStarted], RunnableGraph]
+"""An execution's start to the graph it runs; raises `WorkflowNotFound`, or `VariantNotFound` where another graph
+was chosen for it."""
 
 
 @dataclass(frozen=True, slots=True)

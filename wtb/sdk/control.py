@@ -11,7 +11,16 @@ from typing import cast
 from wtb.domain import decisions
 from wtb.domain.errors import VersionConflict
 from wtb.domain.event_log import Append, Origin
-from wtb.domain.execution import BreakpointsSet, LifecycleFact, Running, State, Stopped, breakpoints, fold
+from wtb.domain.execution import (
+    BreakpointsSet,
+    ExecutionStarted,
+    LifecycleFact,
+    Running,
+    State,
+    Stopped,
+    breakpoints,
+    fold,
+)
 from wtb.domain.identifiers import ExecutionId, Version, execution_stream
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.sdk.claims import is_run
@@ -19,8 +28,8 @@ from wtb.sdk.platform import Platform
 from wtb.sdk.results import Commanded
 
 Decide = Callable[[State, Sequence[LifecycleFact]], list[LifecycleFact]]
-KnownGraph = Callable[[str], RunnableGraph | None]
-"""Workflow name to its graph, where this process knows it."""
+KnownGraph = Callable[[ExecutionStarted], RunnableGraph | None]
+"""An execution's start to its graph, where this process knows it."""
 
 
 def pause(
@@ -61,7 +70,7 @@ def set_breakpoints(
 
     def decide(state: State, facts: Sequence[LifecycleFact]) -> list[LifecycleFact]:
         decided = decisions.set_breakpoints(execution, state, breakpoints(facts), wanted)
-        if isinstance(state, Running | Stopped) and (graph := known(state.started.workflow)) is not None:
+        if isinstance(state, Running | Stopped) and (graph := known(state.started)) is not None:
             graph.check_nodes((*wanted.before, *wanted.after), state.started.variants)
         return decided
 

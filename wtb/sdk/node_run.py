@@ -13,10 +13,10 @@ from langgraph.types import Send
 
 from wtb.domain.errors import InvalidGraph, NodeNotFound
 from wtb.domain.identifiers import CheckpointId, ExecutionId
+from wtb.domain.workflow import OWN
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.langgraph.internals import TASKS
 from wtb.infra.langgraph.own_loop import in_a_loop
-from wtb.infra.langgraph.variants import DEFAULT
 from wtb.projections import steps
 from wtb.projections.steps import Step
 from wtb.sdk.claims import Request, standing
@@ -55,7 +55,7 @@ def run_node(
 ) -> NodeRun:
     """Raises `ExecutionNotFound`, `CheckpointNotFound`, `NodeNotFound`, `InvalidState`, `InvalidGraph`."""
     started = standing(platform, execution).started
-    graph = request.find_graph(started.workflow)
+    graph = request.find_graph(started)
     variant = variant or started.variants.get(node)
     if node not in graph.nodes:
         raise NodeNotFound(f"the graph has no node {node!r}; it has {', '.join(sorted(graph.nodes))}")
@@ -123,7 +123,7 @@ def _alone(graph: RunnableGraph, node: str, variant: str | None, sent: Send | No
     if builder is None:
         raise InvalidGraph("a node can be run alone when its graph was made by a StateGraph")
     spec = builder.nodes[name]
-    implementation = spec.runnable if variant in (None, DEFAULT) else graph.variant(node, variant)
+    implementation = spec.runnable if variant in (None, OWN) else graph.variant(node, variant)
     single: Any = StateGraph(
         builder.state_schema, context_schema=builder.context_schema, input_schema=spec.input_schema
     )

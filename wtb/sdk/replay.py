@@ -176,7 +176,7 @@ def _begin(
         record = load_record(platform.store, execution, checkpoint)
     except DamagedRecord as damage:
         return _unreadable(execution, "", Divergence("record", str(damage), damage.step, damage.node), began)
-    graph = find_graph(record.started.workflow)
+    graph = find_graph(record.started)
     # Where other nodes may run, what stood in for them then must be known too.
     graph.check_variants({**(record.started.variants if live and wanted is not None else {}), **(wanted or {})})
     serde = graph.saver.serde

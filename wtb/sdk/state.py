@@ -59,7 +59,7 @@ def find_checkpoint(
     return found
 
 
-def workflow_of(platform: Platform, execution: ExecutionId) -> str | None:
-    """The workflow that an execution runs; None for a bare checkpointer's thread, which has none."""
+def started_of(platform: Platform, execution: ExecutionId) -> ExecutionStarted | None:
+    """How an execution began; None for a bare checkpointer's thread, which is none."""
     found = platform.store.find(execution_stream(execution), LIFECYCLE_SCOPE, namespace="", key="", limit=1)
-    return found[0][1].fact.workflow if found and isinstance(found[0][1].fact, ExecutionStarted) else None
+    return found[0][1].fact if found and isinstance(found[0][1].fact, ExecutionStarted) else None

@@ -11,8 +11,9 @@ from langchain_core.runnables import RunnableConfig
 from wtb.domain.audit import LogSealed
 from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, InvalidRequest, NotFound
 from wtb.domain.event_log import EMPTY_STREAM, Recorded
-from wtb.domain.execution import BreakpointsSet
+from wtb.domain.execution import BreakpointsSet, ExecutionStarted
 from wtb.domain.identifiers import Position, execution_stream, known_id, new_id
+from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.output_folder.restoring import Restored
 from wtb.projections import checkpoints, executions, steps
 from wtb.projections.checkpoints import Checkpoint
@@ -33,7 +34,7 @@ from wtb.sdk.report import report
 from wtb.sdk.results import Commanded, Recovery, RunResult, State, Status, Unrecovered
 from wtb.sdk.retention import Archived, Erasure
 from wtb.sdk.running import Emit, Options, Run, adrive, drive
-from wtb.sdk.state import state_at, workflow_of
+from wtb.sdk.state import started_of, state_at
 from wtb.sdk.streaming import AsyncRunStream, RunStream
 from wtb.sdk.time_travel import Changes, Place, rest
 from wtb.sdk.workflow_project import WorkflowProject
@@ -193,13 +194,14 @@ class TestBench:
         emit: Emit | None = None,
     ) -> Run:
         name, runnable = self._workflows.register(graph, workflow)
+        chosen = self.project.variants.chosen(variants or {})
         return beginnings.start(
             self.platform,
             new_execution_id() if execution_id is None else new_id(execution_id),
             name,
-            runnable,
+            self._workflows.standing_in(runnable, chosen),
             state,
-            self.project.variants.chosen(variants or {}),
+            chosen,
             self.platform.origin(cause="run", actor=actor, trace=trace),
             Options(config, context),
             emit,
@@ -279,8 +281,12 @@ class TestBench:
     ) -> Request:
         find = self._workflows.find
         if graph is not None:
-            find = lambda workflow: self._workflows.register(graph, workflow)[1]  # noqa: E731
+            find = lambda started: self._registered(graph, started)  # noqa: E731
         return Request(find, self.platform.origin(cause=cause, actor=actor), Options(config, context), emit)
+
+    def _registered(self, graph: object, started: ExecutionStarted) -> RunnableGraph:
+        """A graph that was given for an execution's workflow, or what was chosen to run in its place."""
+        return self._workflows.standing_in(self._workflows.register(graph, started.workflow)[1], started.variants)
 
     def recover(
         self, execution_id: str | None = None, *, graph: object | None = None, take_over: bool = False
@@ -770,7 +776,7 @@ class TestBench:
     def state(self, execution_id: str, at: str | None = None, *, namespace: str = "") -> State:
         """The state at a checkpoint, or the newest. Raises `ExecutionNotFound` or `CheckpointNotFound`."""
         execution = known_id(execution_id)
-        graph = self._workflows.get(workflow_of(self.platform, execution))
+        graph = self._workflows.get(started_of(self.platform, execution))
         try:
             return state_at(self.platform, execution, at, namespace, graph)
         except CheckpointNotFound:

@@ -97,6 +97,7 @@ def fork(
     place: Place,
     changes: Changes | None,
     variants: Mapping[str, str],
+    batch_case: str | None = None,
 ) -> Run:
     """A new execution that begins at a checkpoint of another; durable, and not run yet.
 
@@ -106,8 +107,8 @@ def fork(
     if platform.store.head(execution_stream(child)) != EMPTY_STREAM:
         raise ExecutionExists(child)
     parent = standing(platform, execution)
-    graph = request.find_graph(parent.started.workflow)
     chosen = {**parent.started.variants, **variants}
+    graph = request.find_graph(parent.started.model_copy(update={"variants": chosen}))
     graph.check_variants(chosen)
     original = place.find(platform, execution)
     if changes is not None:
@@ -126,6 +127,7 @@ def fork(
         worker=platform.presence.announce(),
         variants=chosen,
         parent=point,
+        batch_case=batch_case,
     )
     begin(platform, child, recording, decisions.start(child, Unknown(), started), durable=False)
     run = Run(platform, child, started.workflow, graph, recording, None, request.options, request.emit)
@@ -319,7 +321,7 @@ def _started(platform: Platform, execution: ExecutionId) -> Standing:
 
 def _held(platform: Platform, stands: Standing, request: Request) -> Run:
     """An execution that is about to be changed without being run."""
-    graph = request.find_graph(stands.started.workflow)
+    graph = request.find_graph(stands.started)
     recording = recording_of(
         platform, stands.execution, stands.head, request.origin, stands.started.variants, request.emit
     )

@@ -1,10 +1,13 @@
 """The graphs this process knows, by workflow name."""
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from wtb.domain.errors import WorkflowNotFound
+from wtb.domain.errors import VariantNotFound, WorkflowNotFound
+from wtb.domain.execution import ExecutionStarted
+from wtb.domain.workflow import OWN, WHOLE
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
 from wtb.infra.langgraph.graphs import RunnableGraph, compiled
 from wtb.infra.langgraph.variants import Variants
@@ -47,12 +50,24 @@ class Workflows:
             runnable = self._prepared[ready] = RunnableGraph(ready, self._saver, self._variants)
         return runnable
 
-    def find(self, workflow: str) -> RunnableGraph:
-        """Raises `WorkflowNotFound`."""
-        found = self._by_name.get(workflow)
-        if found is None:
-            raise WorkflowNotFound(workflow)
-        return found
+    def standing_in(self, graph: RunnableGraph, variants: Mapping[str, str]) -> RunnableGraph:
+        """The graph that runs under these choices: itself, or another one in its place. Raises `VariantNotFound`."""
+        name = variants.get(WHOLE, OWN)
+        return graph if name == OWN else self.prepared(self._variants.find(WHOLE, name))
 
-    def get(self, workflow: str | None) -> RunnableGraph | None:
-        return self._by_name.get(workflow or "")
+    def find(self, started: ExecutionStarted) -> RunnableGraph:
+        """The graph of an execution. Raises `WorkflowNotFound` or `VariantNotFound`."""
+        found = self._by_name.get(started.workflow)
+        if found is None:
+            raise WorkflowNotFound(started.workflow)
+        return self.standing_in(found, started.variants)
+
+    def get(self, started: ExecutionStarted | None) -> RunnableGraph | None:
+        """The graph of an execution, if it is known here."""
+        found = None if started is None else self._by_name.get(started.workflow)
+        if started is None or found is None:
+            return None
+        try:
+            return self.standing_in(found, started.variants)
+        except VariantNotFound:
+            return None

@@ -15,6 +15,21 @@ from typing import Any
 import pytest
 
 from wtb.domain.audit import ExecutionArchived, ExecutionErased, ExecutionImported, LogSealed
+from wtb.domain.batch import (
+    BatchCompleted,
+    BatchResumed,
+    BatchStarted,
+    BatchStopped,
+    BatchStopRequested,
+    Budget,
+    Case,
+    CaseFinished,
+    CasePreferred,
+    CasesAdded,
+    CaseScored,
+    Price,
+    Usage,
+)
 from wtb.domain.errors import UnknownEvent
 from wtb.domain.event_log import GENESIS, AnyFact, Origin
 from wtb.domain.execution import (
@@ -47,6 +62,18 @@ from wtb.domain.execution import (
     WritesSaved,
 )
 from wtb.domain.identifiers import CheckpointId, Digest, ExecutionId, Namespace, Position, TaskId, WorkerId
+from wtb.domain.workflow import (
+    EdgeDescribed,
+    NodeDescribed,
+    VariantPromoted,
+    VariantRegistered,
+    VariantRestored,
+    VariantRetired,
+    WorkflowArchived,
+    WorkflowRegistered,
+    WorkflowRestored,
+    WorkflowVersioned,
+)
 from wtb.infra.event_store import codec
 from wtb.infra.event_store.chain import link
 from wtb.infra.event_store.compaction import DICTIONARY_1, compact, expand
@@ -147,6 +174,83 @@ FACTS: list[AnyFact] = [
     ExecutionImported(execution=ExecutionId("e1"), bundle="ef" * 32, events=12),
     ExecutionArchived(execution=ExecutionId("e1"), bundle="ef" * 32, values=34, reason="old"),
     ExecutionErased(execution=ExecutionId("e1"), values=34, reason="asked for"),
+    WorkflowRegistered(description="answers letters"),
+    WorkflowVersioned(
+        version="0123456789abcdef",
+        nodes=(
+            NodeDescribed(path="plan", code="00112233445566aa"),
+            NodeDescribed(path="sub", code="aa6655443322110f", graph=True),
+        ),
+        edges=(
+            EdgeDescribed(source="__start__", target="plan"),
+            EdgeDescribed(source="plan", target="sub", conditional=True, label="far"),
+        ),
+        channels={"notes": "list[str] by operator.add"},
+        input_schema={"type": "object", "properties": {"notes": {"type": "array"}}},
+        output_schema=None,
+        reference="agents:triage",
+    ),
+    VariantRegistered(
+        node="sub/answer",
+        name="short",
+        code="fedcba9876543210",
+        kind="coroutine",
+        description="at most one sentence",
+        reference="agents:short",
+    ),
+    VariantPromoted(node="sub/answer", name="short", reason="better on letters"),
+    VariantRetired(node="sub/answer", name="long", reason="too slow"),
+    VariantRestored(node="sub/answer", name="long", reason="faster now"),
+    WorkflowArchived(reason="replaced"),
+    WorkflowRestored(reason="wanted again"),
+    BatchStarted(
+        workflow="triage",
+        graph="0123456789abcdef",
+        worker=WORKER,
+        cases=2,
+        combinations=({}, {"answer": "short"}),
+        repeats=3,
+        scores=("exact",),
+        preferences=("judge",),
+        executor="processes",
+        max_concurrency=8,
+        timeout_us=30_000_000,
+        attempts=2,
+        fail_fast=True,
+        share_prefix=True,
+        budget=Budget(seconds=60.5, tokens=1_000_000, cost=2.5),
+        prices={"small": Price(input=0.5, output=1.5)},
+        description="is short better",
+    ),
+    CasesAdded(
+        cases=(
+            Case(id="c1", input=A, expected=B, metadata={"topic": "bills"}, source=ExecutionId("e0")),
+            Case(id="c2", input=B),
+        )
+    ),
+    BatchResumed(worker=WORKER),
+    BatchStopRequested(reason="lunch"),
+    CaseFinished(
+        case="c1",
+        combination=1,
+        repeat=2,
+        execution=ExecutionId("b1.0.1.2"),
+        status="failed",
+        duration_us=1_234,
+        attempts=2,
+        error=Failure(type="ValueError", message="no", traceback=A),
+        usage=(Usage(model="small", input_tokens=12, output_tokens=3),),
+    ),
+    CaseScored(
+        case="c1",
+        combination=1,
+        repeat=2,
+        scores={"exact": True, "length": 7, "cost": 0.25, "tone": "kind"},
+        errors={"judge": Failure(type="TimeoutError", message="no answer")},
+    ),
+    CasePreferred(case="c1", repeat=2, a=0, b=1, preference="judge", preferred="b"),
+    BatchStopped(reason="budget", detail="1,000,012 tokens"),
+    BatchCompleted(duration_us=5_000_000),
 ]
 EXAMPLES = {type(fact).__name__: fact for fact in FACTS}
 """The fact that each type's stored example decodes to, whatever its schema."""

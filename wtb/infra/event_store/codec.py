@@ -17,10 +17,12 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 from wtb.domain.audit import AuditFact
+from wtb.domain.batch import BatchLifecycleFact, BatchRecordFact
 from wtb.domain.errors import InvalidState, NotAStore, UnknownEvent
 from wtb.domain.event_log import AnyFact, Origin, Recorded
 from wtb.domain.execution import Fact, LifecycleFact, RecordFact
 from wtb.domain.identifiers import Position, StreamName, Version
+from wtb.domain.workflow import WorkflowFact
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -53,8 +55,10 @@ def _classes(union: object) -> dict[str, type[AnyFact]]:
     return {cls.__name__: cls for cls in get_args(union)}
 
 
-FACTS: dict[str, type[AnyFact]] = _classes(LifecycleFact) | _classes(RecordFact) | _classes(AuditFact)
-LIFECYCLE = frozenset(_classes(LifecycleFact))
+_DECIDING = _classes(LifecycleFact) | _classes(WorkflowFact) | _classes(BatchLifecycleFact)
+
+FACTS: dict[str, type[AnyFact]] = _DECIDING | _classes(RecordFact) | _classes(BatchRecordFact) | _classes(AuditFact)
+LIFECYCLE = frozenset(_DECIDING)
 
 _ENCODERS = {
     cls: (f"{name}@{SCHEMAS.get(name, 1)}", cls.__pydantic_serializer__.to_json) for name, cls in FACTS.items()

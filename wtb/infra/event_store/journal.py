@@ -16,7 +16,7 @@ from typing import Any, cast
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from wtb.domain.errors import InvalidState, StoreUnavailable, VersionConflict, WtbError
-from wtb.domain.event_log import Append, Appended, Origin, Recorded, StreamHead, Value, recorded
+from wtb.domain.event_log import AnyFact, Append, Appended, Origin, Recorded, StreamHead, Value, recorded
 from wtb.domain.execution import ExecutionFact
 from wtb.domain.identifiers import Digest, Position, StreamName
 from wtb.infra.event_store.store import EventStore
@@ -63,7 +63,7 @@ class Journal:
         self._admit = admit
         self._told = told
         self._lock = threading.Lock()
-        self._facts: list[ExecutionFact] = []
+        self._facts: list[AnyFact] = []
         self._times: list[int] = []
         self._values: dict[Digest, Value] = {}
 
@@ -72,10 +72,10 @@ class Journal:
         self._redaction = redaction
         self.writer.change = None if redaction is None else redaction.inside
 
-    def note(self, fact: ExecutionFact, values: dict[Digest, Value] | None = None) -> None:
+    def note(self, fact: AnyFact, values: dict[Digest, Value] | None = None) -> None:
         """Queue a fact, with values it names."""
         if self._redaction is not None:
-            fact = cast("ExecutionFact", self._redaction.fact(fact))
+            fact = self._redaction.fact(fact)
         now = time.time_ns() // 1000
         with self._lock:
             self._facts.append(fact)
@@ -139,17 +139,19 @@ class Journal:
         facts, times, values = append.facts, append.times_us, append.values
         if amend is not None:
             with self._lock:
-                facts, times = _amended(amend, cast("Sequence[ExecutionFact]", facts), times)
+                facts, times = _amended(amend, facts, times)
                 self._facts, self._times = _amended(amend, self._facts, self._times)
                 if not facts:
                     self._values, values = {**values, **self._values}, {}  # others' facts to come may name them
         return Append(append.stream, self.head, facts, times, append.origin, values)
 
 
-def _amended(
-    amend: Amend, facts: Sequence[ExecutionFact], times: Sequence[int]
-) -> tuple[list[ExecutionFact], list[int]]:
-    kept = [(now, time) for fact, time in zip(facts, times, strict=True) if (now := amend(fact)) is not None]
+def _amended(amend: Amend, facts: Sequence[AnyFact], times: Sequence[int]) -> tuple[list[AnyFact], list[int]]:
+    kept = [
+        (now, time)
+        for fact, time in zip(facts, times, strict=True)
+        if (now := amend(cast("ExecutionFact", fact))) is not None  # only executions' journals amend
+    ]
     return [fact for fact, _ in kept], [time for _, time in kept]
 
 

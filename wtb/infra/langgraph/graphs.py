@@ -15,12 +15,13 @@ from pydantic import BaseModel, ValidationError
 
 from wtb.domain.errors import InvalidGraph, InvalidState, NodeNotFound, WtbError
 from wtb.domain.identifiers import CheckpointId, Namespace, TaskId
+from wtb.domain.workflow import OWN, WHOLE
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
 from wtb.infra.langgraph.internals import START, Pregel, allowlist, subgraph_of, task_path_str, walk
 from wtb.infra.langgraph.node_shell import Shells
 from wtb.infra.langgraph.own_loop import in_a_loop
 from wtb.infra.langgraph.rehearsal import AsCopied
-from wtb.infra.langgraph.variants import DEFAULT, Variants, is_async_only
+from wtb.infra.langgraph.variants import Variants, is_async_only
 from wtb.infra.langgraph.versioning import graph_version
 
 Graph = Pregel[Any, Any, Any, Any]
@@ -57,15 +58,17 @@ class RunnableGraph:
     def runs_on_a_loop(self, variants: Mapping[str, str]) -> bool:
         """Whether the graph, with these variants in it, can only be run on an event loop."""
         return self._async_only or any(
-            is_async_only(self._variants.find(node, name)) for node, name in variants.items() if name != DEFAULT
+            is_async_only(self._variants.find(node, name))
+            for node, name in variants.items()
+            if name != OWN and node != WHOLE
         )
 
     def check_variants(self, variants: Mapping[str, str]) -> None:
         """Raise `NodeNotFound` or `VariantNotFound` when one can't stand in for its node."""
         for node, name in variants.items():
-            if node not in self.nodes:
+            if node not in self.nodes and node != WHOLE:
                 raise NodeNotFound(f"the graph has no node {node!r}; it has {', '.join(sorted(self.nodes))}")
-            if name != DEFAULT:
+            if name != OWN:
                 self._variants.find(node, name)
 
     def within(self, node: str) -> Graph:

@@ -19,9 +19,9 @@ from wtb.domain.execution import (
     Write,
 )
 from wtb.domain.identifiers import CheckpointId, Digest, Namespace, TaskId
+from wtb.domain.workflow import OWN
 from wtb.infra.event_store.journal import Committer, Journal
 from wtb.infra.langgraph.control import Control, Request
-from wtb.infra.langgraph.variants import DEFAULT
 from wtb.infra.output_folder.scanning import OutputFolder
 
 Channels = Mapping[str, tuple[str | int | float, Digest | None]]
@@ -81,7 +81,7 @@ class Recording:
         self.committer = committer
         self.engine = engine
         self.fresh = fresh
-        self.variants = {node: name for node, name in (variants or {}).items() if name != DEFAULT}
+        self.variants = {node: name for node, name in (variants or {}).items() if name != OWN}
         self.files = files
         self.control = control or Control()
         self.channels: dict[Namespace, tuple[CheckpointId, Channels]] = {}

@@ -7,10 +7,8 @@ from langchain_core.runnables import Runnable
 from langgraph.graph import StateGraph
 
 from wtb.domain.errors import InvalidVariant, VariantNotFound
+from wtb.domain.workflow import OWN, WHOLE
 from wtb.infra.langgraph.internals import Pregel, RunnableCallable, RunnableSeq, as_runnable
-
-DEFAULT = "default"
-"""What a node's own implementation is called."""
 
 
 class Variants:
@@ -23,10 +21,10 @@ class Variants:
     def add(self, node: str, name: str, implementation: object) -> None:
         """Give a node another implementation: a function, a coroutine function, a Runnable or a graph.
 
-        ``node`` is its path, such as ``sub/answer``. The same implementation may
+        ``node`` is its path, such as ``sub/answer``; for `WHOLE` it is another graph. The same implementation may
         be given again. Raises `InvalidVariant`.
         """
-        if not name or name == DEFAULT or name != name.strip() or not name.isprintable():
+        if not name or name == OWN or name != name.strip() or not name.isprintable():
             raise InvalidVariant(f"{name!r} can't name a variant", hint="Use a short name other than 'default'.")
         if isinstance(implementation, StateGraph):
             try:
@@ -37,6 +35,8 @@ class Variants:
             runnable = as_runnable(implementation, node.rpartition("/")[2])
         else:
             raise InvalidVariant(f"{type(implementation).__name__} can't stand in for node {node!r}")
+        if node == WHOLE and not isinstance(runnable, Pregel):
+            raise InvalidVariant(f"variant {name!r} of the whole graph is no graph", hint="Give another graph.")
         if self._given.setdefault((node, name), implementation) is not implementation:
             raise InvalidVariant(
                 f"node {node!r} has another variant {name!r} already", hint="Give the new one another name."
@@ -63,7 +63,7 @@ class Variants:
         names: dict[str, str] = {}
         for node, choice in choices.items():
             if isinstance(choice, str):
-                if choice != DEFAULT:
+                if choice != OWN:
                     self.find(node, choice)
                 names[node] = choice
             else:
@@ -74,7 +74,7 @@ class Variants:
         own = str(getattr(implementation, "__name__", None) or getattr(implementation, "name", None) or "variant")
         own = own.strip("<>")
         name, number = own, 1
-        while self._given.get((node, name), implementation) is not implementation or name == DEFAULT:
+        while self._given.get((node, name), implementation) is not implementation or name == OWN:
             number += 1
             name = f"{own}-{number}"
         self.add(node, name, implementation)

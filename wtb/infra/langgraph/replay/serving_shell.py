@@ -12,6 +12,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import RetryPolicy
 
 from wtb.domain.errors import VariantNotFound
+from wtb.domain.workflow import OWN
 from wtb.infra.langgraph.internals import (
     CONF,
     CONFIG_KEY_RESUMING,
@@ -30,7 +31,7 @@ from wtb.infra.langgraph.replay.divergence import Departed, RecordedFailure, Seg
 from wtb.infra.langgraph.replay.loop import following_a_record
 from wtb.infra.langgraph.replay.places import PLACE, Call, Place
 from wtb.infra.langgraph.replay.replaying import Replaying
-from wtb.infra.langgraph.variants import DEFAULT, Variants
+from wtb.infra.langgraph.variants import Variants
 
 Graph = Pregel[Any, Any, Any, Any]
 
@@ -168,7 +169,7 @@ class ServingShell(Runnable[Any, Any]):
             within = f"{self._path}/"
             if not any(path.startswith(within) for path in replaying.wanted):
                 return None
-        variant = replaying.record.started.variants.get(self._path, DEFAULT)
+        variant = replaying.record.started.variants.get(self._path, OWN)
         if call.recorded is not None and call.recorded.variant == SKIPPED:
             return None
         if variant not in self._graphs:
@@ -179,7 +180,7 @@ class ServingShell(Runnable[Any, Any]):
         return self._graphs[variant]
 
     def _implementation(self, variant: str) -> Any:
-        if variant == DEFAULT:
+        if variant == OWN:
             return subgraph_of(self._node)
         try:
             return self._shells.variants.find(self._path, variant)
@@ -233,12 +234,12 @@ class ServingShell(Runnable[Any, Any]):
     def _prepared(self, call: Call, config: RunnableConfig) -> tuple[Runnable[Any, Any], RunnableConfig]:
         self._replaying.answer(call, config)
         chosen = self._replaying.wanted.get(self._path)
-        variant = chosen or self._replaying.record.started.variants.get(self._path, DEFAULT)
+        variant = chosen or self._replaying.record.started.variants.get(self._path, OWN)
         # What the node runs within itself has no part in the record.
         return self._executable(variant), {**config, CONF: {**config[CONF], PLACE: None}}
 
     def _executable(self, variant: str) -> Runnable[Any, Any]:
-        if variant == DEFAULT:
+        if variant == OWN:
             executable = self._node.node
         else:
             bound = None if variant == WRITERS else self._shells.variants.find(self._path, variant)

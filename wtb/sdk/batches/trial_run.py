@@ -1,0 +1,115 @@
+"""Running a trial in this process, from wherever its execution stands."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from langchain_core.callbacks import UsageMetadataCallbackHandler
+
+from wtb.domain.event_log import Origin
+from wtb.domain.execution import BreakpointsSet, Cancelled, Completed, Failed, Paused, Running
+from wtb.infra.langgraph.graphs import RunnableGraph
+from wtb.sdk import beginnings, time_travel
+from wtb.sdk.batches.assignment import Assignment, Ended, Trouble
+from wtb.sdk.claims import Request, standing
+from wtb.sdk.platform import Platform
+from wtb.sdk.results import RunResult
+from wtb.sdk.running import Options, Run, adrive, drive
+from wtb.sdk.time_travel import Place
+
+FindGraph = Callable[[Mapping[str, str]], RunnableGraph]
+"""A combination of variants to the graph that runs under it; raises `VariantNotFound`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRunner:
+    """Brings trials of one workflow to their ends. Safe to share between threads."""
+
+    platform: Platform
+    find_graph: FindGraph
+    origin: Origin
+    options: Options = Options()  # noqa: RUF009  # frozen
+
+    def run(self, assignment: Assignment) -> Ended:
+        """Raises `ExecutionTaken`, `StoreError`, or what keeps it from being begun; a node's error is told."""
+        usage = UsageMetadataCallbackHandler()
+        begun = self._begin(assignment, usage)
+        return _ended(drive(begun), usage) if isinstance(begun, Run) else begun
+
+    async def arun(self, assignment: Assignment) -> Ended:
+        """`run` on the running event loop."""
+        usage = UsageMetadataCallbackHandler()
+        begun = self._begin(assignment, usage)
+        return _ended(await adrive(begun), usage) if isinstance(begun, Run) else begun
+
+    def _begin(self, assignment: Assignment, usage: UsageMetadataCallbackHandler) -> Run | Ended:
+        """The run of what is left to be done; how it ended, when nothing is."""
+        execution = assignment.execution
+        request = Request(lambda started: self.find_graph(started.variants), self.origin, _with(self.options, usage))
+        match standing(self.platform, execution).state:
+            case Running():
+                run = beginnings.recover(self.platform, execution, request)
+                assert run is not None  # else it would have been told to be taken
+                return run
+            case Failed() | Cancelled():
+                return beginnings.retry(self.platform, execution, request, "tried again by its batch")
+            case Completed() | Paused() as stopped:
+                return Ended(execution=execution, status=stopped.status, duration_us=0)
+            case _:
+                return self._start(assignment, request)
+
+    def _start(self, assignment: Assignment, request: Request) -> Run:
+        case = f"{assignment.batch}/{assignment.trial.case}"
+        if assignment.fork is not None:
+            point = assignment.fork
+            place = Place(at=point.checkpoint)
+            return time_travel.fork(
+                self.platform,
+                point.execution,
+                assignment.execution,
+                request,
+                place,
+                None,
+                assignment.variants,
+                batch_case=case,
+            )
+        graph = self.find_graph(assignment.variants)
+        return beginnings.start(
+            self.platform,
+            assignment.execution,
+            assignment.workflow,
+            graph,
+            graph.saver.history.load({assignment.input})[assignment.input],
+            assignment.variants,
+            request.origin,
+            request.options,
+            new=False,
+            held=BreakpointsSet(before=assignment.break_before),
+            batch_case=case,
+        )
+
+
+def _with(options: Options, usage: UsageMetadataCallbackHandler) -> Options:
+    """Options whose callbacks count tokens too."""
+    config = dict(options.config or {})
+    callbacks: Any = config.get("callbacks")
+    if callbacks is None or isinstance(callbacks, list):
+        config["callbacks"] = [*(callbacks or []), usage]
+    else:
+        callbacks = callbacks.copy()
+        callbacks.add_handler(usage, inherit=True)
+        config["callbacks"] = callbacks
+    return replace(options, config=config)  # type: ignore[arg-type]
+
+
+def _ended(result: RunResult, usage: UsageMetadataCallbackHandler) -> Ended:
+    assert result.status != "running"
+    error = result.error
+    return Ended(
+        execution=result.execution_id,
+        status=result.status,
+        duration_us=result.duration // timedelta(microseconds=1),
+        error=None if error is None else Trouble(error.type, error.message, error.node),
+        usage=[(model, used["input_tokens"], used["output_tokens"]) for model, used in usage.usage_metadata.items()],
+    )
