@@ -22,6 +22,7 @@ from wtb.infra.output_folder.scanning import OutputFolder
 from wtb.infra.redaction import Redaction
 from wtb.projections.database import engine_for
 from wtb.projections.projector import Projector
+from wtb.sdk.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Platform:
     output_dir: Path
     actor: str
     sealer: Sealer
+    registry: Registry
     keep_files: bool = True
     """Whether the files of executions' output folders are kept at each checkpoint."""
 
@@ -82,6 +84,7 @@ def open_platform(
         output_dir=Path(output_dir).expanduser().absolute(),
         actor=by,
         sealer=Sealer(store, Origin(by, "seal")),
+        registry=Registry(store),
         keep_files=keep_files,
     )
 
