@@ -14,7 +14,10 @@ from langchain_core.messages import AIMessage
 from langgraph.types import Command, Interrupt, Send
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from wtb.domain.batch import BatchStopRequested, Case, CaseFinished, CasePreferred, CasesAdded, CaseScored
 from wtb.domain.errors import InvalidSettings
+from wtb.domain.execution import Failure
+from wtb.domain.identifiers import NULL_DIGEST, ExecutionId
 from wtb.infra.langgraph.serializer import strict_serializer
 from wtb.infra.redaction import MASK, Redaction
 from wtb.infra.settings import load_settings
@@ -159,3 +162,31 @@ def test_a_settings_file_lists_them(tmp_path: Path) -> None:
     (tmp_path / "wtb.toml").write_text("redact_channels = ['ssn']\nredact_patterns = ['\\d{3}']\n")
     settings = load_settings(tmp_path / "wtb.toml")
     assert (settings.redact_channels, settings.redact_patterns) == (("ssn",), (r"\d{3}",))
+
+
+def test_facts_about_batches_hide_what_they_must() -> None:
+    failure, hidden = (Failure(type="ValueError", message=text) for text in (f"no {WORD}", f"no {MASK}"))
+    finished = CaseFinished(
+        case="c1", combination=0, repeat=0, execution=ExecutionId("e1"), status="failed", duration_us=1, error=failure
+    )
+    scored = CaseScored(case="c1", combination=0, repeat=0, scores={"tone": WORD, "n": 1}, errors={"judge": failure})
+    preferred = CasePreferred(case="c1", repeat=0, a=0, b=1, preference="judge", preferred=None, error=failure)
+    added = CasesAdded(cases=(Case(id="c1", input=NULL_DIGEST, metadata={"pin": 1, "note": WORD}),))
+    assert REDACTION.fact(finished) == finished.model_copy(update={"error": hidden})
+    assert REDACTION.fact(scored) == scored.model_copy(
+        update={"scores": {"tone": MASK, "n": 1}, "errors": {"judge": hidden}}
+    )
+    assert REDACTION.fact(preferred) == preferred.model_copy(update={"error": hidden})
+    assert REDACTION.fact(added) == CasesAdded(
+        cases=(Case(id="c1", input=NULL_DIGEST, metadata={"pin": MASK, "note": MASK}),)
+    )
+
+
+def test_a_fact_about_a_batch_that_has_nothing_to_hide_stays_as_it_is() -> None:
+    for fact in (
+        CaseScored(case="c1", combination=0, repeat=0, scores={"tone": "kind", "n": 1}),
+        CasesAdded(cases=(Case(id="c1", input=NULL_DIGEST, metadata={"note": "a"}),)),
+        BatchStopRequested(reason="lunch"),
+    ):
+        assert REDACTION.fact(fact) == fact
+    assert REDACTION.fact(BatchStopRequested(reason=WORD)) == BatchStopRequested(reason=MASK)

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import cast
 
 from wtb.domain.errors import VersionConflict
@@ -40,8 +39,11 @@ class Registry:
             if not facts:
                 return state
             now = time.time_ns() // 1000
-            with suppress(VersionConflict):  # when it is no longer as it was when looked at: look again
+            try:
                 self._store.append([Append(workflow_stream(workflow), head, facts, [now] * len(facts), origin)])
+            except VersionConflict:
+                continue  # it is no longer as it was when looked at: look again
+            return self.state(workflow)
 
     def _now(self, workflow: str) -> tuple[StreamHead, Workflow]:
         stream = workflow_stream(workflow)
