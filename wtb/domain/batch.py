@@ -17,6 +17,9 @@ from wtb.domain.identifiers import BatchId, Digest, ExecutionId, WorkerId
 TrialStatus = Literal["completed", "failed", "cancelled", "paused", "timed_out", "lost"]
 """How a trial ended. ``paused``: it waits for an answer; ``lost``: the process that ran it died, too often."""
 
+FAILED: frozenset[TrialStatus] = frozenset({"failed", "timed_out", "lost"})
+"""How a trial ends that failed. One that is paused or was cancelled came to no end, good or bad."""
+
 Scored = bool | int | float | str
 """A score: whether, how much, or which label."""
 

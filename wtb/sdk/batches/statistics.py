@@ -23,10 +23,6 @@ Kind = Literal["yes_no", "number", "label"]
 Verdict = Literal["better", "worse", "no difference shown"]
 """Better or worse: than the baseline, with a corrected p-value of at most alpha."""
 
-FAILED: frozenset[TrialStatus] = frozenset({"failed", "timed_out", "lost"})
-"""Statuses of trials that count as "no" for a score that says yes or no."""
-
-
 # --- what goes in --------------------------------------------------------------------------------
 
 
