@@ -88,9 +88,9 @@ def of_paired_shares(more: int, less: int, n: int, confidence: float) -> Interva
     now and ``less`` only before; None without cases.
 
     Bonett and Price's adjusted Wald interval (Adjusted Wald Confidence Interval for a Difference of Binomial
-    Proportions Based on Paired Data, Journal of Educational and Behavioral Statistics 37, 2012), one of those that Fagerland,
-    Lydersen and Laake recommend (Recommended Tests and Confidence Intervals for Paired Binomial Proportions, Statistics
-    in Medicine 33, 2014).
+    Proportions Based on Paired Data, Journal of Educational and Behavioral Statistics 37, 2012), one of those that
+    Fagerland, Lydersen and Laake recommend (Recommended Tests and Confidence Intervals for Paired Binomial Proportions,
+    Statistics in Medicine 33, 2014).
     """
     if not n:
         return None

@@ -64,7 +64,7 @@ def compare(
     higher_is_better: bool | None,
     confidence: float | None,
 ) -> PairedComparison:
-    """A combination against the baseline, without the corrected p-value and verdict, which depend on the other comparisons."""
+    """A combination against the baseline, still without what depends on the other comparisons."""
     both = counted[baseline].keys() & counted[other].keys()
     before = means_of({trial: counted[baseline][trial] for trial in both})
     after = means_of({trial: counted[other][trial] for trial in both})
