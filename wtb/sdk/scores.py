@@ -121,7 +121,7 @@ def contains(
 
     def found(case: Case, outcome: Outcome) -> bool:
         wanted = expected(case, key or channel) if text is None else text
-        where = _folded(answered(outcome, channel), channel, ignore_case)
+        where = _folded(answered(outcome, channel), f"channel {channel!r}", ignore_case)
         return all(
             _folded(one, "what is expected", ignore_case) in where
             for one in ([wanted] if isinstance(wanted, str) else wanted)
