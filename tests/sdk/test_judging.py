@@ -170,7 +170,7 @@ def test_a_judge_is_a_chat_model() -> None:
 def prefer(model: BaseChatModel, a: str, b: str) -> tuple[str | None, str | None]:
     preference = scores.prefer(model, criteria="It is longer.", channel="answer")
     choice, error = scoring.prefer(case(), outcome(answer=a), outcome(answer=b), preference)
-    return choice, error and error.type
+    return choice, None if error is None else error.type
 
 
 def longer(prompt: str) -> AIMessage:

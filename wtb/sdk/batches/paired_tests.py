@@ -10,8 +10,8 @@ from typing import Literal
 Verdict = Literal["better", "worse", "no difference shown"]
 """Of one combination against another, with a corrected p-value of at most alpha."""
 
-EXACTLY = 14
-"""Up to so many differences all signs are gone through: 16,384 ways."""
+EXACTLY = 16
+"""Up to so many differences all signs are gone through: 65,536 ways."""
 DRAWN = 9_999
 """Else so many are drawn."""
 _SEED = 4
