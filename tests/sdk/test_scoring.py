@@ -200,6 +200,11 @@ def test_what_is_no_score_is_refused_before_anything_runs(given: list[object], w
         as_scores(given)
 
 
+def test_scores_come_in_a_list() -> None:
+    with pytest.raises(InvalidRequest, match="come in a list"):
+        as_scores(scores.latency())  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", [" ", "x" * 101, "a\nb", "\0"])
 def test_a_name_can_be_shown(name: str) -> None:
     with pytest.raises(InvalidRequest, match="name is 1 to 100"):

@@ -81,12 +81,12 @@ def as_scores(functions: Iterable[object]) -> tuple[Score, ...]:
     annotated to return a bool scores False when the trial failed. Raises `InvalidRequest` for what can't be called with
     a case and an outcome, and for names that are missing or not unique.
     """
-    return _unique("score", [as_score(function) for function in functions])
+    return _unique("score", [as_score(function) for function in _each("score", functions)])
 
 
 def as_preferences(functions: Iterable[object]) -> tuple[Preference, ...]:
     """Functions as a batch's preferences; as `as_scores`."""
-    return _unique("preference", [_as_preference(function) for function in functions])
+    return _unique("preference", [_as_preference(function) for function in _each("preference", functions)])
 
 
 def as_score(function: object, name: str | None = None) -> Score:
@@ -210,6 +210,12 @@ def _failure(error: Exception) -> Failure:
 
 
 # --- checking ------------------------------------------------------------------------------------
+
+
+def _each(kind: str, functions: object) -> Iterable[object]:
+    if not isinstance(functions, Iterable):
+        raise InvalidRequest(f"{kind}s come in a list, and {functions!r} is none", hint="Put it into a list.")
+    return functions
 
 
 def _as_preference(function: object) -> Preference:
