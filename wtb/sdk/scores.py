@@ -94,19 +94,15 @@ def exact_match(channel: str | None = None, *, key: str | None = None, name: str
     """Whether the channel holds just what is expected; without a channel, whether all channels that the case expects
     something of do."""
 
-    def matches_all(case: Case, outcome: Outcome) -> bool:
-        wanted = plain(case.expected)
-        if not isinstance(wanted, dict) or not wanted:
-            raise LookupError(f"case {case.id!r} expects no channels by name; name the one to compare")
-        return all(answered(outcome, channel) == held for channel, held in wanted.items())
+    if channel is None:
+        if key is not None:
+            raise InvalidRequest("exact_match: a key needs a channel to be compared with")
+        return Score(_all_match, name, when_failed=False)
 
-    def matches_one(case: Case, outcome: Outcome) -> bool:
-        assert channel is not None
+    def same(case: Case, outcome: Outcome) -> bool:
         return bool(answered(outcome, channel) == expected(case, key or channel))
 
-    if channel is None and key is not None:
-        raise InvalidRequest("exact_match: a key needs a channel to be compared with")
-    return Score(matches_all if channel is None else matches_one, name, when_failed=False)
+    return Score(same, name, when_failed=False)
 
 
 def contains(
@@ -251,6 +247,13 @@ def label(channel: str, *, name: str | None = None) -> Score:
 
 
 # --- reading -------------------------------------------------------------------------------------
+
+
+def _all_match(case: Case, outcome: Outcome) -> bool:
+    wanted = plain(case.expected)
+    if not isinstance(wanted, dict) or not wanted:
+        raise LookupError(f"case {case.id!r} expects no channels by name; name the one to compare")
+    return all(answered(outcome, channel) == held for channel, held in wanted.items())
 
 
 def _folded(value: Any, what: str, ignore_case: bool) -> str:
