@@ -3,6 +3,10 @@
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -121,11 +125,23 @@ def test_json_schema_says_whether_a_value_or_the_json_in_a_text_fits(held: Any, 
     assert said(scores.json_schema("answer", schema=SCHEMA), answer=held) is fits
 
 
-def test_json_schema_refuses_what_is_no_schema_and_fetches_nothing() -> None:
+def test_json_schema_refuses_what_is_no_schema() -> None:
     with pytest.raises(InvalidRequest, match="no JSON schema"):
         scores.json_schema("answer", schema={"type": "nonsense"})
-    elsewhere = scores.json_schema("answer", schema={"$ref": "https://example.org/schema.json"})
-    assert "Unresolvable" in failed(elsewhere, answer={})
+
+
+def test_json_schema_fetches_nothing(tmp_path: Path) -> None:
+    """Not even a schema that is there."""
+    (tmp_path / "schema.json").write_text("{}")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
+        serving = Thread(target=server.serve_forever)
+        serving.start()
+        elsewhere = {"$ref": f"http://127.0.0.1:{server.server_port}/schema.json"}
+        try:
+            assert "Unresolvable" in failed(scores.json_schema("answer", schema=elsewhere), answer={})
+        finally:
+            server.shutdown()
+            serving.join()
 
 
 def test_close_to_compares_numbers() -> None:
@@ -212,7 +228,7 @@ def test_a_function_is_made_a_score_by_call_or_decorator() -> None:
     assert (lambda_.name, lambda_.when_failed, lambda_.higher_is_better) == ("which", None, None)
 
 
-def test_the_rest_works_without_the_extra(tmp_path: Any) -> None:
+def test_the_rest_works_without_the_extra() -> None:
     """Only json_schema and the inferences need it."""
     script = """
 import sys
