@@ -112,7 +112,7 @@ def score_outcome(
     cancelled one scores nothing. Coroutines run side by side.
     """
     if outcome.status in FAILED:
-        return {score.name: score.when_failed for score in scores if score.when_failed is not None}, {}
+        return {score.name: _scored(score.when_failed) for score in scores if score.when_failed is not None}, {}
     if outcome.status == "cancelled":
         return {}, {}
     answers = _answers([partial(score, case, outcome) for score in scores], _scored)
