@@ -121,6 +121,12 @@ def test_many_differences_are_drawn_and_come_near_the_exact_answer() -> None:
     assert sign_flip([0.0] * 100) == 1
 
 
+def test_ways_that_come_to_the_same_are_the_same_whatever_rounding_makes_of_them() -> None:
+    tenths = [1, 2, 3, 4, 5, 6, 7, -3, -6, 1, 2]
+    assert sign_flip([tenth / 10 for tenth in tenths]) == sign_flip(tenths)
+    assert sign_flip([tenth / 10 for tenth in tenths * 3]) == sign_flip(tenths * 3)
+
+
 def test_differences_that_are_zero_change_nothing() -> None:
     assert sign_flip([*MAIZE, *[0.0] * 20]) == sign_flip(MAIZE)
 
