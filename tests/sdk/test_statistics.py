@@ -245,6 +245,8 @@ def test_changes_are_listed_the_biggest_first() -> None:
     assert [change.case for change in found.improvements] == ["c0001", "c0000"]
     assert [change.case for change in found.regressions] == ["c0004", "c0003"]
     assert [change.difference for change in found.regressions] == [-4, -1]
+    same = comparison(once([0.0] * 50), once([1.0] * 50))
+    assert [change.case for change in same.improvements] == [f"c{place:04}" for place in range(50)]
 
 
 def test_less_may_be_better() -> None:
