@@ -178,5 +178,5 @@ def test_processes_that_open_a_new_store_at_once_make_its_tables_once(store_loca
     with busy(store_location, "catch_up", "catch_up", "catch_up"):
         pass
     engine = engine_for(store_location)
-    assert rows_of(engine) == {"wtb_executions": [], "wtb_steps": [], "wtb_checkpoints": []}
+    assert not any(rows_of(engine).values())
     engine.dispose()

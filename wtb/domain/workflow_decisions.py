@@ -86,12 +86,18 @@ def choose(workflow: str, state: Workflow, choices: Mapping[str, str]) -> dict[s
 
     Refuses with `ArchivedWorkflow` or `RetiredVariant`.
     """
+    check_choices(workflow, state, choices)
+    return {**state.promoted, **choices}
+
+
+def check_choices(workflow: str, state: Workflow, choices: Mapping[str, str]) -> None:
+    """Raise `ArchivedWorkflow` or `RetiredVariant` when nothing may be begun with these."""
     if state.archived:
         raise ArchivedWorkflow(workflow)
-    for (node, name), variant in state.variants.items():
-        if variant.retired and choices.get(node) == name:
+    for node, name in choices.items():
+        variant = state.variants.get((node, name))
+        if variant is not None and variant.retired:
             raise RetiredVariant(node, name)
-    return {**state.promoted, **choices}
 
 
 def _known(workflow: str, state: Workflow) -> None:

@@ -21,11 +21,11 @@ from sqlalchemy.exc import ProgrammingError
 from wtb.domain.errors import StoreTooNew, StoreUnavailable
 from wtb.domain.event_log import EventLog, Recorded
 from wtb.domain.identifiers import Position
-from wtb.projections import checkpoints, executions, positions, steps
+from wtb.projections import checkpoints, executions, positions, steps, variants
 from wtb.projections.database import writing
 from wtb.projections.positions import Progress, SetName
 
-SCHEMA = 2
+SCHEMA = 3
 """Number of the read models' layout and of how facts change them. Read models with another one are rebuilt."""
 
 BATCH = 1000
@@ -60,7 +60,7 @@ class Projection(Protocol):
     def Fold(self) -> type[Fold]: ...
 
 
-PROJECTIONS: tuple[Projection, ...] = (executions, steps, checkpoints)
+PROJECTIONS: tuple[Projection, ...] = (executions, steps, checkpoints, variants)
 
 
 class TableSet:

@@ -11,9 +11,11 @@
 
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
 from wtb.infra.redaction import Redaction
+from wtb.projections.variants import Variant
 from wtb.sdk.as_of import View
 from wtb.sdk.changes import Change
 from wtb.sdk.comparison import Comparison, FirstDifference, StepComparison
+from wtb.sdk.promotion import VariantChange
 from wtb.sdk.replay_report import ReplayReport
 from wtb.sdk.results import Commanded, CustomStreamed, Interrupt, Recovery, RunError, RunResult, State, TokenStreamed
 from wtb.sdk.test_bench import TestBench
@@ -36,6 +38,8 @@ __all__ = [
     "StepComparison",
     "TestBench",
     "TokenStreamed",
+    "Variant",
+    "VariantChange",
     "View",
     "WorkflowProject",
 ]

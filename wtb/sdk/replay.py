@@ -12,6 +12,7 @@ from langchain_core.runnables import RunnableConfig
 
 from wtb.domain.execution import Failed
 from wtb.domain.identifiers import CheckpointId, ExecutionId
+from wtb.domain.workflow import OWN, WHOLE
 from wtb.infra.langgraph.graphs import RunnableGraph, is_users
 from wtb.infra.langgraph.own_loop import in_a_loop
 from wtb.infra.langgraph.replay.divergence import (
@@ -177,8 +178,15 @@ def _begin(
     except DamagedRecord as damage:
         return _unreadable(execution, "", Divergence("record", str(damage), damage.step, damage.node), began)
     graph = find_graph(record.started)
+    then = record.started.variants if live and wanted is not None else {}
+    if wanted is not None and wanted.get(WHOLE) not in (None, record.started.variants.get(WHOLE, OWN)):
+        another = find_graph(record.started.model_copy(update={"variants": wanted}))
+        # Its own nodes run, and what is the same in both graphs is served.
+        wanted = {**dict.fromkeys(another.differing(graph), OWN), **wanted}
+        then = {node: name for node, name in then.items() if node in another.nodes}
+        graph = another
     # Where other nodes may run, what stood in for them then must be known too.
-    graph.check_variants({**(record.started.variants if live and wanted is not None else {}), **(wanted or {})})
+    graph.check_variants({**then, **(wanted or {})})
     serde = graph.saver.serde
     record.values = Values(platform.store, serde)
     try:

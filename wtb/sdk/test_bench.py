@@ -1,6 +1,7 @@
 """The bench: one line per verb; the work lives in the room named after it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -15,20 +16,22 @@ from wtb.domain.execution import BreakpointsSet, ExecutionStarted
 from wtb.domain.identifiers import Position, execution_stream, known_id, new_id
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.output_folder.restoring import Restored
-from wtb.projections import checkpoints, executions, steps
+from wtb.projections import checkpoints, executions, steps, variants
 from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
 from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
-from wtb.sdk import audit, beginnings, bundles, comparing, control, files, replay, retention, time_travel
+from wtb.projections.variants import Variant
+from wtb.sdk import audit, beginnings, bundles, comparing, control, files, promotion, replay, retention, time_travel
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.beginnings import UNANSWERED
-from wtb.sdk.claims import Request, is_run
+from wtb.sdk.claims import FindGraph, Request, is_run
 from wtb.sdk.comparison import Comparison, FirstDifference
 from wtb.sdk.files import File
 from wtb.sdk.lineage import Lineage, lineage
 from wtb.sdk.node_run import NodeRun, run_node
 from wtb.sdk.platform import new_execution_id, open_platform
+from wtb.sdk.promotion import VariantChange
 from wtb.sdk.replay_report import ReplayReport
 from wtb.sdk.report import report
 from wtb.sdk.results import Commanded, Recovery, RunResult, State, Status, Unrecovered
@@ -60,7 +63,7 @@ class TestBench:
             keep_files=project.keep_files,
             redact=project.redact,
         )
-        self._workflows = Workflows(self.platform.saver, project.name, project.variants)
+        self._workflows = Workflows(self.platform, project.name, project.variants)
 
     def __enter__(self) -> "TestBench":
         return self
@@ -193,13 +196,14 @@ class TestBench:
         trace: str | None,
         emit: Emit | None = None,
     ) -> Run:
-        name, runnable = self._workflows.register(graph, workflow)
-        chosen = self.project.variants.chosen(variants or {})
+        given = self.project.variants.chosen(variants or {})
+        name, registered = self._workflows.register(graph, workflow)
+        runnable, chosen = self._workflows.choose(name, registered, given)
         return beginnings.start(
             self.platform,
             new_execution_id() if execution_id is None else new_id(execution_id),
             name,
-            self._workflows.standing_in(runnable, chosen),
+            runnable,
             state,
             chosen,
             self.platform.origin(cause="run", actor=actor, trace=trace),
@@ -342,7 +346,7 @@ class TestBench:
         return replay.replay(
             self.platform,
             known_id(execution_id),
-            self._workflows.find if graph is None else lambda _: self._workflows.prepared(graph),
+            self._replayed(graph),
             self.project.variants,
             None if variants is None else self.project.variants.chosen(variants),
             live=live,
@@ -362,12 +366,18 @@ class TestBench:
         return await replay.areplay(
             self.platform,
             known_id(execution_id),
-            self._workflows.find if graph is None else lambda _: self._workflows.prepared(graph),
+            self._replayed(graph),
             self.project.variants,
             None if variants is None else self.project.variants.chosen(variants),
             live=live,
             at=at,
         )
+
+    def _replayed(self, graph: object | None) -> FindGraph:
+        """What finds the graph to replay with, which isn't thereby its workflow's."""
+        if graph is None:
+            return self._workflows.find
+        return lambda started: self._workflows.standing_in(self._workflows.prepared(graph), started.variants)
 
     def orphans(self) -> list[Execution]:
         """Executions recorded as running that nobody runs any more, oldest first; `recover` finishes them."""
@@ -453,14 +463,15 @@ class TestBench:
         child: str | None,
         request: Request,
     ) -> Run:
+        chosen = self.project.variants.chosen(variants or {})
         return time_travel.fork(
             self.platform,
             known_id(execution_id),
             new_execution_id() if child is None else new_id(child),
-            request,
+            replace(request, find_graph=self._workflows.choosing_anew(request.find_graph, chosen)),
             place,
             changes,
-            self.project.variants.chosen(variants or {}),
+            chosen,
         )
 
     def rollback(
@@ -605,6 +616,59 @@ class TestBench:
         Raises `ExecutionNotFound`.
         """
         return lineage(self.platform, known_id(execution_id))
+
+    # --- variants ---------------------------------------------------------------------------------
+
+    def variants(
+        self,
+        workflow: str | None = None,
+        node: str | None = None,
+        *,
+        retired: bool | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Variant]:
+        """The variants that were registered, by workflow, node and name; all, or only those (not) ``retired``.
+
+        A variant is registered when a graph that has its node is, at the latest when
+        it is run. Raises `InvalidCursor`.
+        """
+        with self.platform.reading() as connection:
+            return variants.page(connection, workflow=workflow, node=node, retired=retired, limit=limit, cursor=cursor)
+
+    def promote(
+        self, node: str, name: str, *, workflow: str | None = None, reason: str = "", actor: str | None = None
+    ) -> VariantChange:
+        """Have a variant run wherever nothing is chosen for its node; ``default`` is the node's own again.
+
+        Without ``workflow`` it is that of the project's name if it has the variant,
+        else the only one that does. Raises `VariantNotFound`, `WorkflowNotFound`,
+        `RetiredVariant`, or `InvalidRequest` when several have it.
+        """
+        of = workflow or promotion.workflow_with(self.platform, node, name, self.project.name)
+        origin = self.platform.origin(cause="promote", actor=actor)
+        return promotion.promote(self.platform, of, node, name, reason, origin)
+
+    def retire(
+        self, node: str, name: str, *, workflow: str | None = None, reason: str = "", actor: str | None = None
+    ) -> VariantChange:
+        """Have a variant chosen no more; past executions go on and are replayed as before.
+
+        Where it was promoted the node's own implementation runs again. ``workflow``
+        as for `promote`. Raises `VariantNotFound`, `WorkflowNotFound` or
+        `InvalidRequest`.
+        """
+        of = workflow or promotion.workflow_with(self.platform, node, name, self.project.name)
+        origin = self.platform.origin(cause="retire", actor=actor)
+        return promotion.retire(self.platform, of, node, name, reason, origin)
+
+    def restore_variant(
+        self, node: str, name: str, *, workflow: str | None = None, reason: str = "", actor: str | None = None
+    ) -> VariantChange:
+        """Let a retired variant be chosen again; it isn't promoted thereby. Raises as `retire`."""
+        of = workflow or promotion.workflow_with(self.platform, node, name, self.project.name)
+        origin = self.platform.origin(cause="restore_variant", actor=actor)
+        return promotion.restore(self.platform, of, node, name, reason, origin)
 
     # --- bundles ----------------------------------------------------------------------------------
 

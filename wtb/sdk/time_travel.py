@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.graph import END
+from langgraph.graph import END, START
 
 from wtb.domain import decisions
 from wtb.domain.errors import (
@@ -32,6 +32,7 @@ from wtb.domain.execution import (
     Write,
 )
 from wtb.domain.identifiers import Digest, ExecutionId, Namespace, execution_stream, node_path
+from wtb.domain.workflow import OWN, WHOLE
 from wtb.infra.event_store.journal import Journal
 from wtb.infra.langgraph.branches import Brancher
 from wtb.infra.langgraph.graphs import RunnableGraph
@@ -107,10 +108,18 @@ def fork(
     if platform.store.head(execution_stream(child)) != EMPTY_STREAM:
         raise ExecutionExists(child)
     parent = standing(platform, execution)
-    chosen = {**parent.started.variants, **variants}
+    before = parent.started.variants
+    chosen = {**before, **variants}
     graph = request.find_graph(parent.started.model_copy(update={"variants": chosen}))
+    another = chosen.get(WHOLE, OWN) != before.get(WHOLE, OWN)
+    if another:
+        chosen = {node: name for node, name in chosen.items() if node in {WHOLE, *variants, *graph.nodes}}
     graph.check_variants(chosen)
     original = place.find(platform, execution)
+    if another:
+        graph.check_going_on(original)
+        if original.channels.get(START, (0, None))[1] is not None:
+            graph.check_input(graph.saver.history.load({parent.started.input})[parent.started.input])
     if changes is not None:
         _check(graph, changes)
         if _is_in(changes, original.namespace):

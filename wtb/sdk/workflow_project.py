@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from wtb.domain.errors import InvalidRequest
+from wtb.domain.workflow import WHOLE
+from wtb.infra.langgraph.loader import load_implementation
 from wtb.infra.langgraph.variants import Variants
 from wtb.infra.redaction import Redaction
 
@@ -41,14 +43,24 @@ class WorkflowProject:
         if self.synchronous not in ("NORMAL", "FULL"):
             raise InvalidRequest(f"synchronous can't be {self.synchronous!r}", hint="Use NORMAL or FULL.")
 
-    def variant(self, node: str, name: str, implementation: object) -> None:
-        """Give a node another implementation, to be chosen by name for an execution or a fork.
+    def variant(self, node: str, name: str, implementation: object, *, description: str = "") -> None:
+        """Give a node another implementation, to be chosen by name for an execution, a fork or a batch.
 
-        ``node`` is its path, such as ``sub/answer``; a function, a coroutine
-        function, a Runnable or a graph may stand in for it. Raises
-        `InvalidVariant`.
+        ``node`` is its path, such as ``sub/answer``, or ``*`` for the whole graph. A
+        function, a coroutine function, a Runnable or a graph may stand in for it, or
+        the text ``module:attribute``, which is loaded now. Without a description it
+        is the first line of the docstring. Whether it fits is checked when it meets
+        its graph. Raises `InvalidVariant` or `GraphNotFound`.
         """
-        self.variants.add(node, name, implementation)
+        reference = None
+        if isinstance(implementation, str) and ":" in implementation:
+            reference = implementation
+            implementation = load_implementation(node, reference)
+        self.variants.add(node, name, implementation, description, reference)
+
+    def workflow_variant(self, name: str, graph: object, *, description: str = "") -> None:
+        """Have another whole graph stand in for the workflow's: `variant` of ``*``."""
+        self.variant(WHOLE, name, graph, description=description)
 
     @property
     def location(self) -> str:

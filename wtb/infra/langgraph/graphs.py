@@ -9,11 +9,12 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.channels.base import BaseChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import InvalidUpdateError
-from langgraph.graph import StateGraph
+from langgraph.graph import END, StateGraph
 from langgraph.types import PregelTask, StateSnapshot
 from pydantic import BaseModel, ValidationError
 
-from wtb.domain.errors import InvalidGraph, InvalidState, NodeNotFound, WtbError
+from wtb.domain.errors import InvalidGraph, InvalidState, InvalidVariant, NodeNotFound, WtbError
+from wtb.domain.execution import CheckpointSaved
 from wtb.domain.identifiers import CheckpointId, Namespace, TaskId
 from wtb.domain.workflow import OWN, WHOLE
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
@@ -21,8 +22,9 @@ from wtb.infra.langgraph.internals import START, Pregel, allowlist, subgraph_of,
 from wtb.infra.langgraph.node_shell import Shells
 from wtb.infra.langgraph.own_loop import in_a_loop
 from wtb.infra.langgraph.rehearsal import AsCopied
+from wtb.infra.langgraph.shapes import Surroundings
 from wtb.infra.langgraph.variants import Variants, is_async_only
-from wtb.infra.langgraph.versioning import graph_version
+from wtb.infra.langgraph.versioning import graph_version, node_code
 
 Graph = Pregel[Any, Any, Any, Any]
 
@@ -70,6 +72,48 @@ class RunnableGraph:
                 raise NodeNotFound(f"the graph has no node {node!r}; it has {', '.join(sorted(self.nodes))}")
             if name != OWN:
                 self._variants.find(node, name)
+
+    def check_fit(self, node: str, name: str) -> None:
+        """Raise `InvalidVariant` when a variant says of itself that it can't work in its node."""
+        if node == WHOLE:
+            return  # a graph of its own
+        around = node.split("/")[:-1]
+        graphs = [self._graphs["/".join(around[:depth])] for depth in range(len(around) + 1)]
+        surroundings = Surroundings(
+            channels={channel for channel in graphs[-1].channels if is_users(channel)},
+            targets={END, *(target for graph in graphs for target in graph.nodes)},
+        )
+        misfit = surroundings.misfit(self._variants.find(node, name))
+        if misfit is not None:
+            raise InvalidVariant(
+                f"variant {name!r} of node {node!r} {misfit}",
+                hint="Let it take the state and return channels of the graph that the node is in.",
+            )
+
+    def check_going_on(self, left: CheckpointSaved) -> None:
+        """Raise `InvalidState` when this graph has no place for something that another one left in a checkpoint."""
+        if left.namespace:
+            raise InvalidState(
+                f"checkpoint {left.checkpoint!r} is of a nested graph, which another graph doesn't have",
+                hint="Fork from a checkpoint of the outermost graph.",
+            )
+        for channel, (_, digest) in left.channels.items():
+            if digest is not None and channel not in self.source.channels:
+                next_node = channel.rpartition(":")[2]
+                lacks = (
+                    f"channel {channel!r}, which holds something"
+                    if is_users(channel)
+                    else f"node {next_node!r}, which is next"
+                )
+                raise InvalidState(
+                    f"the other graph can't go on from checkpoint {left.checkpoint!r}: it has no {lacks}",
+                    hint="Fork from a checkpoint whose channels both graphs have, such as that of the input: step -1.",
+                )
+
+    def differing(self, other: "RunnableGraph") -> list[str]:
+        """The nodes that the other graph hasn't got, or has with other code or other edges."""
+        there = {path: node_code(node) for path, node in walk(other.source)}
+        return [path for path, node in walk(self.source) if path in self.nodes and there.get(path) != node_code(node)]
 
     def within(self, node: str) -> Graph:
         """The user's graph that a node is in, by the node's path."""

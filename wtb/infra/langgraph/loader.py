@@ -25,6 +25,7 @@ from dotenv import dotenv_values
 from langgraph.graph import StateGraph
 
 from wtb.domain.errors import GraphNotFound, InvalidGraph
+from wtb.domain.workflow import WHOLE
 from wtb.infra.langgraph.internals import Pregel
 
 LANGGRAPH_JSON = "langgraph.json"
@@ -54,6 +55,14 @@ def load_attribute(reference: str, folder: Path | None = None) -> object:
     except AttributeError:
         raise GraphNotFound(f"{place} has no attribute {attribute!r}", hint=_those_there(module)) from None
     return found
+
+
+def load_implementation(node: str, reference: str, folder: Path | None = None) -> object:
+    """What ``reference`` names to stand in for a node; for the whole graph as `load_graph` finds it.
+
+    Raises `GraphNotFound` or `InvalidGraph`.
+    """
+    return load_graph(reference, folder) if node == WHOLE else load_attribute(reference, folder)
 
 
 def workflow_name(reference: str) -> str:

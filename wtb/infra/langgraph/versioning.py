@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.runnables import Runnable
 
-from wtb.infra.langgraph.internals import BranchSpec, ChannelWrite, Pregel, RunnableSeq, subgraph_of, walk
+from wtb.infra.langgraph.internals import BranchSpec, ChannelWrite, Pregel, PregelNode, RunnableSeq, subgraph_of, walk
 
 Graph = Pregel[Any, Any, Any, Any]
 
@@ -25,13 +25,34 @@ def graph_version(graph: Graph) -> str:
     """
     lines = [*_channels("", graph)]
     for path, node in walk(graph):
-        lines.append(f"{path}|{sorted(node.triggers)}|{node.channels}|{_shown(node.bound, set())}")
-        lines += (f"{path}|{_shown(writer, set())}" for writer in node.writers)
+        lines += (f"{path}|{line}" for line in _lines(node))
         subgraph = subgraph_of(node)
         if subgraph is not None:
             lines += _channels(f"{path}/", subgraph)
     # LangGraph keeps edges in sets, so equal graphs may hold them in any order.
-    return sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
+    return _digest(sorted(lines))
+
+
+def node_code(node: PregelNode) -> str:
+    """The digest of a node's own implementation, its triggers and its writers; not of the nodes of a graph that it is.
+
+    As `graph_version` has it.
+    """
+    return _digest(sorted(_lines(node)))
+
+
+def code_digest(runnable: Runnable[Any, Any]) -> str:
+    """The digest of what may stand in for a node; a graph's is its version. As `graph_version` has it."""
+    return graph_version(runnable) if isinstance(runnable, Pregel) else _digest([_shown(runnable, set())])
+
+
+def _lines(node: PregelNode) -> Iterator[str]:
+    yield f"{sorted(node.triggers)}|{node.channels}|{_shown(node.bound, set())}"
+    yield from (_shown(writer, set()) for writer in node.writers)
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _channels(path: str, graph: Graph) -> Iterator[str]:
