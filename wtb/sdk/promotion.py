@@ -66,12 +66,13 @@ def restore(platform: Platform, workflow: str, node: str, name: str, reason: str
 def _decide(
     platform: Platform, decision: Decision, workflow: str, node: str, name: str, reason: str, origin: Origin
 ) -> VariantChange:
-    facts: Sequence[WorkflowFact] = ()
+    changed = False
 
     def decide(state: Workflow) -> Sequence[WorkflowFact]:
-        nonlocal facts
+        nonlocal changed
         facts = decision(workflow, state, node, name, reason)
+        changed = changed or bool(facts)
         return facts
 
     platform.registry.decide(workflow, decide, origin)
-    return VariantChange(workflow, node, name, changed=bool(facts))
+    return VariantChange(workflow, node, name, changed)
