@@ -95,7 +95,13 @@ def test_a_name_stands_for_one_implementation(quick_bench: TestBench) -> None:
     short = says("short")
     quick_bench.project.variant("answer", "short", short)
     quick_bench.project.variant("answer", "short", short)
-    for name, implementation in (("short", says("other")), ("default", short), ("", short), ("x", "text")):
+    for name, implementation in (
+        ("short", says("other")),
+        ("default", short),
+        ("", short),
+        ("x", "text"),
+        ("builtin", dict),
+    ):
         with pytest.raises(InvalidVariant):
             quick_bench.project.variant("answer", name, implementation)
     assert quick_bench.project.variants.names("answer") == ("short",)

@@ -22,7 +22,7 @@ from wtb.infra.langgraph.internals import START, Pregel, allowlist, subgraph_of,
 from wtb.infra.langgraph.node_shell import Shells
 from wtb.infra.langgraph.own_loop import in_a_loop
 from wtb.infra.langgraph.rehearsal import AsCopied
-from wtb.infra.langgraph.shapes import Surroundings
+from wtb.infra.langgraph.shapes import ROOT, Surroundings
 from wtb.infra.langgraph.variants import Variants, is_async_only
 from wtb.infra.langgraph.versioning import graph_version, node_code
 
@@ -80,7 +80,7 @@ class RunnableGraph:
         around = node.split("/")[:-1]
         graphs = [self._graphs["/".join(around[:depth])] for depth in range(len(around) + 1)]
         surroundings = Surroundings(
-            channels={channel for channel in graphs[-1].channels if is_users(channel)},
+            channels={channel for channel in graphs[-1].channels if is_users(channel) or channel == ROOT},
             targets={END, *(target for graph in graphs for target in graph.nodes)},
         )
         misfit = surroundings.misfit(self._variants.find(node, name))

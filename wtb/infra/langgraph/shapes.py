@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableAssign, RunnableSequence
 from langgraph.types import Command
 from pydantic import BaseModel, RootModel
 from typing_extensions import is_typeddict
@@ -73,11 +73,7 @@ def _misfit_of_parameters(runnable: RunnableCallable) -> str | None:
     function = runnable.func or runnable.afunc
     assert function is not None
     try:
-        signature = inspect.signature(function)
-    except ValueError:  # a builtin that doesn't tell
-        return None
-    try:
-        signature.bind(None, **dict.fromkeys(runnable.func_accepts))
+        inspect.signature(function).bind(None, **dict.fromkeys(runnable.func_accepts))
     except TypeError as misfit:
         return f"can't be called with a state: {misfit}"
     return None
@@ -97,6 +93,10 @@ def _returned(function: Any) -> Any:
 
 
 def _output_of(runnable: Runnable[Any, Any]) -> Any:
+    if isinstance(runnable, RunnableSequence):
+        return _output_of(runnable.last)
+    if isinstance(runnable, RunnableAssign):
+        return _output_of(runnable.mapper)  # what it is given is passed on with it
     try:
         schema = runnable.get_output_schema()
     except Exception:  # noqa: BLE001  # whatever pydantic makes of the types it finds

@@ -170,7 +170,10 @@ def _runnable(node: str, name: str, implementation: object) -> Runnable[Any, Any
         except ValueError as flaw:
             raise InvalidVariant(f"variant {name!r} of node {node!r} doesn't compile: {flaw}") from flaw
     elif isinstance(implementation, Runnable) or callable(implementation):
-        runnable = as_runnable(implementation, node.rpartition("/")[2])
+        try:
+            runnable = as_runnable(implementation, node.rpartition("/")[2])
+        except ValueError as flaw:  # a builtin that doesn't tell what it takes
+            raise InvalidVariant(f"variant {name!r} of node {node!r} is of no use to LangGraph: {flaw}") from flaw
     else:
         raise InvalidVariant(f"{type(implementation).__name__} can't stand in for node {node!r}")
     if node == WHOLE and not isinstance(runnable, Pregel):
