@@ -25,10 +25,13 @@ from pydantic_settings import (
 
 from wtb.domain.errors import InvalidSettings
 from wtb.infra.redaction import compiled_pattern
+from wtb.infra.references import ReferenceTables, placed
 
 PREFIX = "WTB_"
 CONFIG_FILE = "wtb.toml"
 CONFIG_VARIABLE = "WTB_CONFIG"
+TABLES = ("variants",)
+"""The settings that are tables of references to code."""
 POSTGRES = ("postgresql://", "postgres://")
 
 
@@ -102,6 +105,7 @@ class Settings(BaseSettings):
     synchronous: Annotated[Literal["NORMAL", "FULL"], BeforeValidator(_upper)] = "NORMAL"
     actor: _Text = Field(default_factory=_user)
     langgraph_json: Path | None = None
+    variants: ReferenceTables = Field(default_factory=dict)
     host: _Text = "127.0.0.1"
     port: _Port = 8000
     grpc_port: _Port = 50051
@@ -158,11 +162,13 @@ def _file_settings(config: str | Path | None) -> dict[str, Any]:
     if not named and not path.exists():
         return {}
     try:
-        return tomllib.loads(path.read_text())
+        found = tomllib.loads(path.read_text())
     except OSError as refusal:
         raise InvalidSettings(f"settings file {path} can't be read: {refusal.strerror}") from refusal
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as damage:
         raise InvalidSettings(f"settings file {path} isn't TOML: {damage}") from damage
+    folder = path.expanduser().absolute().parent
+    return {name: placed(value, folder) if name in TABLES else value for name, value in found.items()}
 
 
 def _explained(error: ErrorDetails) -> str:

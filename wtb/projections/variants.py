@@ -199,6 +199,12 @@ def page(
     return Page(items=tuple(map(_variant, rows[:limit])), next_cursor=more)
 
 
+def get(connection: Connection, workflow: str, node: str, name: str) -> Variant | None:
+    query = select(VARIANTS).where(tuple_(*_KEY) == tuple_(workflow, node, name))
+    row = connection.execute(query).first()
+    return None if row is None else _variant(row)
+
+
 def workflows(connection: Connection, node: str, name: str | None) -> tuple[str, ...]:
     """The workflows whose node has a variant of that name, or any."""
     query = select(VARIANTS.c.workflow).where(VARIANTS.c.node == node).distinct().order_by(VARIANTS.c.workflow)

@@ -2,8 +2,10 @@
 
 import os
 import tomllib
+from functools import partial
 from pathlib import Path
 
+from wtb.infra.langgraph.loader import load_implementation
 from wtb.infra.redaction import Redaction
 from wtb.infra.settings import CONFIG_FILE, CONFIG_VARIABLE, PREFIX, Settings, load_settings, without_secrets
 from wtb.sdk.test_bench import TestBench
@@ -15,7 +17,10 @@ UNNAMED_PROJECT = "workflow"
 
 
 def configured_bench(settings: Settings) -> TestBench:
-    """Raises `StoreError`."""
+    """A bench whose project has the settings' variants, loaded when they are needed first.
+
+    Raises `StoreError`, or `InvalidVariant` for a name that can't be a variant's.
+    """
     project = WorkflowProject(
         name=UNNAMED_PROJECT,
         db_path=settings.db,
@@ -25,6 +30,9 @@ def configured_bench(settings: Settings) -> TestBench:
         keep_files=settings.keep_files,
         redact=Redaction(settings.redact_channels, settings.redact_patterns),
     )
+    for node, named in settings.variants.items():
+        for name, reference in named.items():
+            project.variants.name(node, name, reference.text, partial(load_implementation, node, *reference))
     return TestBench(project)
 
 

@@ -3,10 +3,16 @@
 from pathlib import Path
 
 from wtb.domain.errors import WorkflowNotFound
-from wtb.infra.langgraph.loader import LANGGRAPH_JSON, GraphFile, load_attribute, load_graph, workflow_name
+from wtb.infra.langgraph.loader import (
+    LANGGRAPH_JSON,
+    GraphFile,
+    load_graph,
+    load_implementation,
+    workflow_name,
+)
 from wtb.sdk.workflows import UNNAMED
 
-__all__ = ["GraphFile", "Graphs", "load_attribute", "load_graph"]
+__all__ = ["GraphFile", "Graphs", "load_graph", "load_implementation"]
 
 
 class Graphs:

@@ -66,13 +66,12 @@ def restore(platform: Platform, workflow: str, node: str, name: str, reason: str
 def _decide(
     platform: Platform, decision: Decision, workflow: str, node: str, name: str, reason: str, origin: Origin
 ) -> VariantChange:
-    changed = False
+    facts: Sequence[WorkflowFact] = ()
 
     def decide(state: Workflow) -> Sequence[WorkflowFact]:
-        nonlocal changed
+        nonlocal facts
         facts = decision(workflow, state, node, name, reason)
-        changed = changed or bool(facts)
         return facts
 
     platform.registry.decide(workflow, decide, origin)
-    return VariantChange(workflow, node, name, changed)
+    return VariantChange(workflow, node, name, changed=bool(facts))

@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 
 from wtb.domain.audit import LogSealed
-from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, InvalidRequest, NotFound
+from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, InvalidRequest, NotFound, VariantNotFound
 from wtb.domain.event_log import EMPTY_STREAM, Recorded
 from wtb.domain.execution import BreakpointsSet, ExecutionStarted
 from wtb.domain.identifiers import Position, execution_stream, known_id, new_id
@@ -635,6 +635,15 @@ class TestBench:
         """
         with self.platform.reading() as connection:
             return variants.page(connection, workflow=workflow, node=node, retired=retired, limit=limit, cursor=cursor)
+
+    def variant(self, node: str, name: str, *, workflow: str | None = None) -> Variant:
+        """One of them; ``workflow`` as for `promote`. Raises `VariantNotFound` or `InvalidRequest`."""
+        of = workflow or promotion.workflow_with(self.platform, node, name, self.project.name)
+        with self.platform.reading() as connection:
+            found = variants.get(connection, of, node, name)
+        if found is None:
+            raise VariantNotFound(node, name)
+        return found
 
     def promote(
         self, node: str, name: str, *, workflow: str | None = None, reason: str = "", actor: str | None = None

@@ -14,7 +14,7 @@ from wtb.interfaces.cli.refusals import EXIT_CODES, PIPE_CLOSED
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
 
 group: Any = typer.main.get_command(app)
-GROUPS = {"audit"}
+GROUPS = ("audit", "variants")
 COMMANDS: dict[str, Any] = {name: command for name, command in group.commands.items() if name not in GROUPS} | {
     f"{name} {under}": command for name in GROUPS for under, command in group.commands[name].commands.items()
 }
@@ -39,6 +39,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
         "doctor", "serve", "audit export", "audit import", "audit archive", "audit erase",
         "pause", "cancel", "break",
         "audit seal", "audit verify", "audit report",
+        "variants list", "variants show", "variants promote", "variants retire", "variants restore",
     }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from wtb.interfaces.cli.options import (
 )
 from wtb.interfaces.cli.refusals import Commands
 from wtb.interfaces.cli.travel_commands import travel
+from wtb.interfaces.cli.variant_commands import variants_app
 
 app = typer.Typer(
     name="wtb",
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="Runs LangGraph workflows, keeps everything that happens as events, and shows it.",
 )
 app.add_typer(audit_app)
+app.add_typer(variants_app)
 
 
 def _version(asked: bool) -> None:
@@ -88,6 +90,7 @@ def run(
     break_after: Annotated[
         list[str] | None, typer.Option("--break-after", metavar="NODE", help="Pause after this node; may be repeated.")
     ] = None,
+    variant: Variants = None,
     db: Db = None,
     config: Config = None,
     json: Json = False,
@@ -96,7 +99,7 @@ def run(
     from wtb.interfaces.cli import running
     from wtb.interfaces.cli.shared import Shared
 
-    shared = Shared(db, config, json)
+    shared = Shared(db, config, json, tuple(variant or ()))
     raise typer.Exit(running.run(shared, graph, input, workflow, execution_id, break_before or (), break_after or ()))
 
 

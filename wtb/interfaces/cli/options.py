@@ -39,5 +39,9 @@ IfVersion = Annotated[
 ]
 Variants = Annotated[
     list[str] | None,
-    typer.Option("--variant", metavar="NODE=VARIANT", help="Another implementation of a node: module:attribute."),
+    typer.Option(
+        "--variant",
+        metavar="NODE=VARIANT",
+        help="Another implementation of a node: module:attribute, or a name of [variants] in wtb.toml.",
+    ),
 ]

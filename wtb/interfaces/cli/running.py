@@ -19,7 +19,7 @@ from wtb.interfaces.cli.output import (
 )
 from wtb.interfaces.cli.progress import progress
 from wtb.interfaces.cli.refusals import INTERRUPTED, exit_code
-from wtb.interfaces.cli.shared import Shared, json_answers, json_input, json_or_text
+from wtb.interfaces.cli.shared import Shared, json_answers, json_input, json_or_text, variants
 from wtb.projections.executions import Execution
 from wtb.sdk import Interrupt, RunResult, TestBench
 from wtb.sdk.loading import Graphs
@@ -51,6 +51,7 @@ def run(
                     execution_id=execution,
                     break_before=break_before,
                     break_after=break_after,
+                    variants=variants(shared.variants),
                 )
     return tell(shared, result, reference if ":" in reference else None)
 

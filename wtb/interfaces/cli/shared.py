@@ -15,7 +15,7 @@ from typing import Any
 from wtb.domain.errors import InvalidRequest
 from wtb.sdk import TestBench, View
 from wtb.sdk.configured import Settings, configured_bench, load_settings
-from wtb.sdk.loading import load_attribute
+from wtb.sdk.loading import load_implementation
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Shared:
     config: Path | None
     json: bool
     variants: tuple[str, ...] = ()
-    """Implementations that an execution's recorded choices may need, as ``node=module:attribute``."""
+    """What is chosen, or what recorded choices may need: ``node=module:attribute`` or ``node=name``."""
 
     def settings(self, **overrides: Any) -> Settings:
         """Raises `InvalidSettings`."""
@@ -60,13 +60,15 @@ class Shared:
 
 
 def variants(given: Sequence[str]) -> dict[str, object]:
-    """Node path to what stands in for it: ``node=module:attribute``, or ``node=default``."""
+    """Node path to what stands in for it: ``node=module:attribute``, or ``node=name`` of one that is known here."""
     chosen: dict[str, object] = {}
     for choice in given:
         node, equals, variant = choice.partition("=")
         if not (node and equals and variant):
-            raise InvalidRequest(f"{choice!r} chooses no variant", hint="Give it as node=module:attribute.")
-        chosen[node] = load_attribute(variant) if ":" in variant else variant
+            raise InvalidRequest(
+                f"{choice!r} chooses no variant", hint="Give it as node=module:attribute or node=name."
+            )
+        chosen[node] = load_implementation(node, variant) if ":" in variant else variant
     return chosen
 
 
