@@ -15,6 +15,7 @@ from benchmarks import (
     recording,
     replay,
     travel,
+    variants,
 )
 from benchmarks.measure import Figure, tell
 
@@ -42,6 +43,7 @@ def main() -> None:
         "rebuild": lambda: [rebuild.rebuild(5_000 if chosen.quick else 200_000)],
         "comparison": lambda: comparison.comparison(rounds * 2, steps),
         "audit": lambda: [*audit.verifying(5_000 if chosen.quick else 200_000), audit.chained(rounds * 2, steps)],
+        "variants": lambda: variants.variants(rounds, steps),
         "postgres": lambda: on_postgres.table(max(1, rounds // 2), steps, messages),
     }
     unknown = set(chosen.figures) - known.keys()
