@@ -86,14 +86,14 @@ def choose(workflow: str, state: Workflow, choices: Mapping[str, str]) -> dict[s
 
     Refuses with `ArchivedWorkflow` or `RetiredVariant`.
     """
-    check_choices(workflow, state, choices)
+    if state.archived:
+        raise ArchivedWorkflow(workflow)
+    check_choices(state, choices)
     return {**state.promoted, **choices}
 
 
-def check_choices(workflow: str, state: Workflow, choices: Mapping[str, str]) -> None:
-    """Raise `ArchivedWorkflow` or `RetiredVariant` when nothing may be begun with these."""
-    if state.archived:
-        raise ArchivedWorkflow(workflow)
+def check_choices(state: Workflow, choices: Mapping[str, str]) -> None:
+    """Raise `RetiredVariant` for one that isn't to be chosen any more."""
     for node, name in choices.items():
         variant = state.variants.get((node, name))
         if variant is not None and variant.retired:

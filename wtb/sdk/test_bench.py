@@ -104,11 +104,13 @@ class TestBench:
         """Run a `StateGraph` or a compiled graph to its end, its first interrupt or its failure.
 
         ``variants`` puts other implementations in the place of nodes: node path to
-        the name of a variant of the project's, or to an implementation. It pauses
-        ``break_before`` and ``break_after`` the nodes with these paths. A node's
-        failure is told by the result's ``status`` and ``error``. Raises
-        `InvalidGraph`, `InvalidState`, `InvalidRequest`, `NodeNotFound`,
-        `VariantNotFound`, `ExecutionExists` or `StoreError`.
+        the name of a variant of the project's, or to an implementation; ``*`` is the
+        whole graph. Where nothing is chosen what was promoted runs, ``default`` is the
+        node's own. It pauses ``break_before`` and ``break_after`` the nodes with these
+        paths. A node's failure is told by the result's ``status`` and ``error``. Raises
+        `InvalidGraph`, `InvalidState`, `InvalidRequest`, `InvalidVariant`,
+        `NodeNotFound`, `VariantNotFound`, `RetiredVariant`, `ArchivedWorkflow`,
+        `ExecutionExists` or `StoreError`.
         """
         held = _breakpoints(break_before, break_after)
         return drive(
@@ -410,10 +412,12 @@ class TestBench:
         ``at`` is a checkpoint's id, nested graphs' included; ``node`` means the
         checkpoint it read when it last started, ``step`` a superstep; none of them
         where the execution stands. ``state`` is written before it runs on, through
-        the channels' reducers and as if ``as_node`` had written it. Without ``run``
-        the fork waits to be resumed. Raises `ExecutionNotFound`,
-        `CheckpointNotFound`, `NodeNotFound`, `VariantNotFound`,
-        `WorkflowNotFound`, `InvalidState` or `ExecutionExists`.
+        the channels' reducers and as if ``as_node`` had written it. ``variants`` come
+        over the choices it inherits; another whole graph must have the channels that
+        the checkpoint holds. Without ``run`` the fork waits to be resumed. Raises
+        `ExecutionNotFound`, `CheckpointNotFound`, `NodeNotFound`,
+        `VariantNotFound`, `RetiredVariant`, `InvalidVariant`, `WorkflowNotFound`,
+        `InvalidState` or `ExecutionExists`.
         """
         begun = self._fork(
             execution_id,

@@ -75,12 +75,11 @@ class Workflows:
     def choosing_anew(self, find: FindGraph, choices: Mapping[str, str]) -> FindGraph:
         """What finds the graph of an execution that begins where another stood, with choices of its own.
 
-        It raises as ``find`` does and as `choose`.
+        It raises as ``find`` does, and `RetiredVariant` or `InvalidVariant`.
         """
 
         def found(started: ExecutionStarted) -> RunnableGraph:
-            state = self._platform.registry.state(started.workflow)
-            workflow_decisions.check_choices(started.workflow, state, choices)
+            workflow_decisions.check_choices(self._platform.registry.state(started.workflow), choices)
             graph = find(started)
             self._note(started.workflow, graph, choices.items())
             return graph

@@ -112,6 +112,10 @@ class Variants:
             raise VariantNotFound(node, name)
         return found
 
+    def given(self, node: str, name: str) -> object:
+        """The implementation as it was given, or loaded. Raises as `find` does."""
+        return self.implementation(node, name).given
+
     def names(self, node: str) -> tuple[str, ...]:
         """The names of a node's variants, in order; without its own implementation."""
         return tuple(sorted(name for path, name in {**self._known, **self._named} if path == node))
