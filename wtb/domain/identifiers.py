@@ -100,6 +100,11 @@ def batch_stream(batch: str) -> StreamName:
     return StreamName(_BATCH + batch)
 
 
+def is_batch(stream: str) -> bool:
+    """Whether a stream holds a batch's events."""
+    return stream.startswith(_BATCH)
+
+
 def subject_of(stream: str) -> str:
     """The id of what a stream is about: an execution's, a workflow's name, a batch's."""
     return stream.partition("-")[2]

@@ -1,5 +1,9 @@
 """Values that may go: those that nothing names but the executions that are to lose theirs.
 
+A batch names its cases' inputs, and that keeps none of them: an execution that
+is to lose its values loses those that its batch names too. What only a batch
+names, such as the inputs of cases that haven't run, stays.
+
 What is named is found by reading the whole log, and by following values into
 the values they are made of. So it is exact, and needs memory for the digests
 that are kept: some 200 bytes for each different value.
@@ -10,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from wtb.domain.audit import ExecutionImported
 from wtb.domain.digests import digests_of
 from wtb.domain.execution import ExecutionStarted, Forked
-from wtb.domain.identifiers import Digest, Position, StreamName, execution_stream
+from wtb.domain.identifiers import Digest, Position, StreamName, execution_stream, is_batch
 from wtb.infra.event_store.parts import parts_of
 from wtb.infra.event_store.store import EventStore
 from wtb.infra.event_store.values import unpacked
@@ -40,6 +44,7 @@ class Removal:
         self._doomed = frozenset(doomed)
         self._released = {stream: since for stream, since in released.items() if stream not in self._doomed}
         self._kept: set[Digest] = set()
+        self._by_batches: set[Digest] = set()
         self._named: dict[StreamName, set[Digest]] = {stream: set() for stream in doomed}
 
     def catch_up(self) -> None:
@@ -50,6 +55,8 @@ class Removal:
             for event in events:
                 if event.stream in self._doomed:
                     self._named[event.stream].update(digests_of(event.fact))
+                elif is_batch(event.stream):
+                    self._by_batches.update(digests_of(event.fact))
                 elif event.position > self._released.get(event.stream, -1):
                     kept.update(digests_of(event.fact))
                     if not isinstance(event.fact, Forked):
@@ -68,7 +75,9 @@ class Removal:
 
     def lost(self) -> set[Digest]:
         """The stored values that go."""
-        return {digest for digest in self._store.every_digest() if digest not in self._kept}
+        by_batches_alone = self._by_batches.difference(self._kept, *self._named.values())
+        kept = self._kept | closure(self._store, by_batches_alone, self._kept)
+        return {digest for digest in self._store.every_digest() if digest not in kept}
 
     def count(self, stream: StreamName, lost: Set[Digest]) -> int:
         """How many of the values that go are a stream's."""

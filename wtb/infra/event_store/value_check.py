@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from wtb.domain.digests import digests_of
 from wtb.domain.errors import NotAStore, UnknownEvent
 from wtb.domain.event_log import Value
-from wtb.domain.identifiers import Digest, Position, StreamName, Version
+from wtb.domain.identifiers import Digest, Position, StreamName, Version, is_batch
 from wtb.infra.event_store import codec
 from wtb.infra.event_store.compaction import expand
 from wtb.infra.event_store.finding import Finding
@@ -36,6 +36,10 @@ class ValueCheck:
         self._told: dict[str, tuple[int, Finding]] = {}
         """Stream to the first event that names a value which is bad or gone."""
         self._named: set[Digest] = set()
+        self._gone: dict[str, set[Digest]] = {}
+        """Stream to the values that its events name and that aren't stored."""
+        self._of_batches: list[tuple[int, Digest, Finding]] = []
+        """What is gone of what batches name: position, value and finding."""
 
     # --- the values themselves ------------------------------------------------------------------------
 
@@ -125,10 +129,22 @@ class ValueCheck:
             finding = Finding(
                 "value", Position(position), StreamName(stream), Version(version), type(fact).__name__, what
             )
+            if digest not in stored and digest not in self.bad:
+                self._gone.setdefault(stream, set()).add(digest)
+                if is_batch(stream):
+                    self._of_batches.append((position, digest, finding))
+                    continue
             self._told.setdefault(stream, (position, finding))
 
     def finish(self, accounted: set[StreamName]) -> list[tuple[float, Finding]]:
-        """What was found. ``accounted`` are the streams of executions whose values were taken away on purpose."""
+        """What was found. ``accounted`` are the streams of executions whose values were taken away on purpose.
+
+        A batch names what its executions name; what was taken from those is gone from it on purpose, too.
+        """
+        taken = {digest for stream in accounted for digest in self._gone.get(stream, ())}
+        for position, digest, finding in self._of_batches:
+            if digest not in taken:
+                self._told.setdefault(finding.stream or "", (position, finding))
         found: list[tuple[float, Finding]] = [
             told
             for stream, told in self._told.items()
