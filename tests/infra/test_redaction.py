@@ -18,6 +18,7 @@ from wtb.domain.batch import BatchStopRequested, Case, CaseFinished, CasePreferr
 from wtb.domain.errors import InvalidSettings
 from wtb.domain.execution import Failure
 from wtb.domain.identifiers import NULL_DIGEST, ExecutionId
+from wtb.domain.workflow import WorkflowRegistered, WorkflowVersioned
 from wtb.infra.langgraph.serializer import strict_serializer
 from wtb.infra.redaction import MASK, Redaction
 from wtb.infra.settings import load_settings
@@ -190,3 +191,26 @@ def test_a_fact_about_a_batch_that_has_nothing_to_hide_stays_as_it_is() -> None:
     ):
         assert REDACTION.fact(fact) == fact
     assert REDACTION.fact(BatchStopRequested(reason=WORD)) == BatchStopRequested(reason=MASK)
+
+
+def test_what_is_noted_of_a_workflow_hides_what_it_must() -> None:
+    def schema(pin: Any, note: str) -> dict[str, Any]:
+        return {
+            "properties": {
+                "pin": {"type": "integer", "default": pin, "examples": pin},
+                "note": {"type": "string", "default": note, "description": note},
+                "nested": {"default": {"pin": pin, "note": note}, "enum": [note]},
+            },
+            "required": ["pin"],
+        }
+
+    versioned = WorkflowVersioned(
+        version="v",
+        nodes=(),
+        edges=(),
+        channels={"pin": "int"},
+        input_schema=schema(1234, WORD),
+        output_schema=None,
+    )
+    assert REDACTION.fact(versioned) == versioned.model_copy(update={"input_schema": schema(MASK, MASK)})
+    assert REDACTION.fact(WorkflowRegistered(description=WORD)) == WorkflowRegistered(description=MASK)

@@ -21,8 +21,12 @@ from wtb.domain.batch import CaseFinished, CasePreferred, CasesAdded, CaseScored
 from wtb.domain.errors import InvalidSettings
 from wtb.domain.event_log import AnyFact
 from wtb.domain.execution import CheckpointSaved, ExecutionFailed, Failure, NodeFailed
+from wtb.domain.workflow import VariantRegistered, WorkflowRegistered, WorkflowVersioned
 
 MASK = "[redacted]"
+
+VALUES_IN_SCHEMAS = frozenset(("const", "default", "enum", "examples"))
+"""Keywords of JSON schema under which there are values."""
 
 LANGGRAPHS = frozenset(("source", "step", "parents", "run_id", "thread_id", "checkpoint_ns", "checkpoint_id"))
 """Keys of a checkpoint's metadata that LangGraph goes by: they hold no one's data."""
@@ -99,12 +103,35 @@ class Redaction:
         elif isinstance(fact, CaseScored):
             update["scores"] = {name: self.inside(score) for name, score in fact.scores.items()}
             update["errors"] = {name: self._failure(error) for name, error in fact.errors.items()}
+        elif isinstance(fact, WorkflowRegistered | VariantRegistered):
+            update["description"] = self.text(fact.description)
+        elif isinstance(fact, WorkflowVersioned):
+            update["input_schema"] = self._schema(fact.input_schema)
+            update["output_schema"] = self._schema(fact.output_schema)
         elif isinstance(fact, CasesAdded):
             update["cases"] = tuple(
                 case.model_copy(update={"metadata": self._items(case.metadata)}) for case in fact.cases
             )
         changed = {name: value for name, value in update.items() if value is not getattr(fact, name)}
         return fact.model_copy(update=changed) if changed else fact
+
+    def _schema(self, schema: Any, *, hidden: bool = False) -> Any:
+        """A JSON schema whose defaults and examples hide what they must; what is ``hidden`` may tell its type alone."""
+        if isinstance(schema, list):
+            return [self._schema(part, hidden=hidden) for part in schema]
+        if not isinstance(schema, dict):
+            return self.inside(schema)
+        made = {}
+        for key, part in schema.items():
+            if key in VALUES_IN_SCHEMAS:
+                made[key] = MASK if hidden else self.inside(part)
+            elif key == "properties" and isinstance(part, dict):
+                made[key] = {
+                    name: self._schema(each, hidden=hidden or name in self._named) for name, each in part.items()
+                }
+            else:
+                made[key] = self._schema(part, hidden=hidden)
+        return made
 
     def _failure(self, failure: Failure) -> Failure:
         message = self.text(failure.message)
