@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from wtb.domain.errors import InvalidSettings
+from wtb.infra.references import Reference
 from wtb.infra.settings import PREFIX, Settings, load_settings, without_secrets
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -145,3 +146,36 @@ def test_the_documented_defaults_are_true() -> None:
     assert rows
     for key, default in rows:
         assert Settings.model_fields[key].default == type(Settings.model_fields[key].default)(default)
+
+
+def test_a_table_of_references_is_relative_to_its_file_and_a_variable_to_the_working_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "wtb.toml").write_text('[workflows]\na = "agents:graph"\n"b.c" = "./b.py:graph"\n')
+    here = tmp_path / "conf"
+    assert load_settings("conf/wtb.toml").workflows == {
+        "a": Reference("agents:graph", here),
+        "b.c": Reference("./b.py:graph", here),
+    }
+    monkeypatch.setenv("WTB_WORKFLOWS", '{"a": "other:graph"}')
+    settings = load_settings("conf/wtb.toml")
+    assert settings.workflows == {"a": Reference("other:graph")}
+    assert settings.model_dump(mode="json")["workflows"] == {"a": "other:graph"}
+
+
+@pytest.mark.parametrize(
+    "table",
+    ['workflows = "agents:graph"', "[workflows]\na = 1", '[workflows]\na = "agents"', '[workflows]\n" " = "a:b"'],
+)
+def test_a_table_that_names_no_code_is_refused_in_one_line(table: str) -> None:
+    Path("wtb.toml").write_text(table)
+    with pytest.raises(InvalidSettings, match="setting workflows") as refusal:
+        load_settings()
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_variable_that_is_no_table_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WTB_WORKFLOWS", "agents:graph")
+    with pytest.raises(InvalidSettings, match="setting workflows"):
+        load_settings()

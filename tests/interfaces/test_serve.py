@@ -15,6 +15,7 @@ from tests.interfaces.rest.given import client_of, server_in_thread, settings_in
 from tests.interfaces.serving import ended, serving, start
 from wtb.domain.errors import GraphNotFound, InvalidSettings, NotAStore
 from wtb.infra.nats.server import EmbeddedNats
+from wtb.infra.references import Reference
 from wtb.interfaces import serve
 from wtb.sdk import TestBench, WorkflowProject
 
@@ -161,6 +162,25 @@ def test_without_a_langgraph_json_there_is_nothing_to_start_but_all_to_read(tmp_
     with server_in_thread(settings_in(tmp_path, langgraph_json=None)) as server, client_of(server) as api:
         assert api.start("greeter").json()["code"] == "workflow-not-found"
         assert api.get(f"executions/{execution}").json()["status"] == "completed"
+
+
+def test_workflows_of_the_settings_are_served_beside_those_of_a_langgraph_json(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, workflows={"welcoming": Reference("./graphs.py:greeter", tmp_path)})
+    with server_in_thread(settings) as server, client_of(server) as api:
+        execution = api.start("welcoming").raise_for_status().json()["id"]
+        assert api.ended(execution)["status"] == "completed"
+        assert server.bench.version("welcoming").reference == "./graphs.py:greeter"
+        assert "greeter" in {each.name for each in server.bench.workflows()}
+    twice = settings_in(tmp_path, workflows={"greeter": Reference("./graphs.py:greeter", tmp_path)})
+    with pytest.raises(InvalidSettings, match="'greeter'"), server_in_thread(twice):
+        pass
+
+
+def test_an_archived_workflow_is_not_started_over_the_network(tmp_path: Path) -> None:
+    with server_in_thread(settings_in(tmp_path)) as server, client_of(server) as api:
+        server.bench.archive_workflow("greeter", "old")
+        assert api.start("greeter").status_code == 409
+        assert api.start("greeter").json()["code"] == "workflow-archived"
 
 
 def test_a_refused_start_frees_what_it_had_taken(tmp_path: Path) -> None:

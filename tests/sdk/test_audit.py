@@ -134,15 +134,15 @@ async def test_runs_that_end_together_make_one_seal(bench: TestBench) -> None:
 def test_a_log_that_cannot_be_sealed_fails_no_run(quick_bench: TestBench) -> None:
     """What ran is durable; that its log is damaged is for verify to say."""
     graph = chain(first=says("one"))
-    quick_bench.run(graph, {"query": "q"})
+    damaged = quick_bench.events(quick_bench.run(graph, {"query": "q"}).execution_id)[1].position
     with outside(quick_bench.project.location) as session:
-        session.execute("UPDATE wtb_events SET state=? WHERE position=2", (b"\x01nonsense",))
+        session.execute("UPDATE wtb_events SET state=? WHERE position=?", (b"\x01nonsense", damaged))
     for _ in range(5):
         assert quick_bench.run(graph, {"query": "q"}).status == "completed"
     found = quick_bench.verify()
     assert found.seals == 0
     assert found.first is not None
-    assert (found.first.kind, found.first.position) == ("changed", 2)
+    assert (found.first.kind, found.first.position) == ("changed", damaged)
 
 
 @pytest.mark.usefixtures("often")

@@ -206,13 +206,14 @@ def test_a_page_bears_no_more_than_it_can(quick_bench: TestBench, monkeypatch: p
 
 def test_a_changed_event_shows_that_the_chain_is_broken(quick_bench: TestBench, tmp_path: Path) -> None:
     quick_bench.run(chain(first=says("one")), {"query": "q"}, execution_id="e")
+    second = quick_bench.events("e")[1].position
     with sqlite3.connect(tmp_path / "wtb.db") as tampering:
-        [(stored,)] = tampering.execute("SELECT state FROM wtb_events WHERE position=2").fetchall()
+        [(stored,)] = tampering.execute("SELECT state FROM wtb_events WHERE position=?", (second,)).fetchall()
         changed = compact(expand(stored).replace(b'"cause":"run"', b'"cause":"fun"'))
-        tampering.execute("UPDATE wtb_events SET state=? WHERE position=2", (changed,))
+        tampering.execute("UPDATE wtb_events SET state=? WHERE position=?", (changed, second))
     tampering.close()
     text = read(quick_bench, "e").text
-    assert re.search(r"not verified: 1 of \d+ events aren't as they were recorded. changed: position 2", text)
+    assert re.search(rf"not verified: 1 of \d+ events aren't as they were recorded. changed: position {second}", text)
 
 
 def test_what_was_erased_is_said_to_be_gone(bench: TestBench) -> None:

@@ -511,7 +511,8 @@ def test_the_config_can_t_redirect_the_record(quick_bench: TestBench, tmp_path: 
 
     result = quick_bench.run(chain(a=node), {"query": "q"}, config=elsewhere)
     assert result.state["notes"] == [result.execution_id, str(tmp_path / "out" / result.execution_id)]
-    assert {event.stream for event in quick_bench.log()} == {f"execution-{result.execution_id}"}
+    told = {event.stream for event in quick_bench.log()}
+    assert told == {f"execution-{result.execution_id}", "workflow-notes"}
 
 
 class Order(BaseModel):

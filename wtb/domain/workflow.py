@@ -27,13 +27,19 @@ class NodeDescribed(Fact):
 
     path: str
     code: str
-    """Digest of its implementation, its triggers and its writers: 16 hexadecimal characters."""
+    """Digest of its implementation, of its routers and of what it waits for: 16 hexadecimal characters.
+
+    Where it leads is no part of it: the edges say so. Nor are the nodes of a graph that it is.
+    """
     graph: bool = False
     """Whether it is a graph itself."""
 
 
 class EdgeDescribed(Fact):
-    """A way from one node to another, both by their paths; ``__start__`` and ``__end__`` are LangGraph's."""
+    """A way from one node to another, both by their paths; ``__start__`` and ``__end__`` are LangGraph's.
+
+    The target `WHOLE`, such as ``sub/*``, stands for any node of that graph: a router doesn't say which.
+    """
 
     source: str
     target: str

@@ -11,7 +11,9 @@ Tables of ``wtb.toml`` that name code hold such references, each under an id:
     short = "agents.triage:answer_shortly"
 """
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -37,6 +39,9 @@ def placed(table: object, folder: Path) -> object:
 
 
 def _checked(table: object) -> Any:
+    if isinstance(table, str):  # in an environment variable
+        with suppress(ValueError):
+            table = json.loads(table)
     if not isinstance(table, Mapping):
         raise ValueError('it is a table of references: id = "module:attribute"')
     return {str(id): _reference(str(id), entry) for id, entry in table.items()}

@@ -25,12 +25,12 @@ from pydantic_settings import (
 
 from wtb.domain.errors import InvalidSettings
 from wtb.infra.redaction import compiled_pattern
-from wtb.infra.references import ReferenceTables, placed
+from wtb.infra.references import References, ReferenceTables, placed
 
 PREFIX = "WTB_"
 CONFIG_FILE = "wtb.toml"
 CONFIG_VARIABLE = "WTB_CONFIG"
-TABLES = ("variants",)
+TABLES = ("variants", "workflows")
 """The settings that are tables of references to code."""
 POSTGRES = ("postgresql://", "postgres://")
 
@@ -106,6 +106,7 @@ class Settings(BaseSettings):
     actor: _Text = Field(default_factory=_user)
     langgraph_json: Path | None = None
     variants: ReferenceTables = Field(default_factory=dict)
+    workflows: References = Field(default_factory=dict)
     host: _Text = "127.0.0.1"
     port: _Port = 8000
     grpc_port: _Port = 50051

@@ -19,7 +19,6 @@ from litestar import Litestar
 
 from wtb.domain.errors import InvalidSettings
 from wtb.infra.langgraph.graphs import compiled
-from wtb.infra.langgraph.loader import GraphFile
 from wtb.infra.nats.relay import Relay
 from wtb.infra.nats.server import EmbeddedNats
 from wtb.infra.nats.subscription import LiveEvents
@@ -32,6 +31,7 @@ from wtb.interfaces.websocket.feed import feed
 from wtb.interfaces.websocket.protocol import ClosingProtocol
 from wtb.sdk import TestBench
 from wtb.sdk.configured import configured_bench
+from wtb.sdk.loading import Graphs
 
 THREADS = 32
 """For reads of the store; the relay and the live events hold one each."""
@@ -177,14 +177,17 @@ def _bench(settings: Settings, background: Background) -> Iterator[TestBench]:
 
 
 def _graphs(settings: Settings, bench: TestBench) -> dict[str, object]:
-    """Every graph of ``langgraph.json``, loaded and registered. Raises `GraphNotFound` or `InvalidGraph`."""
-    if settings.langgraph_json is None:
-        logger.warning("no workflow can be started here: WTB_LANGGRAPH_JSON names no langgraph.json")
-        return {}
-    file = GraphFile.read(settings.langgraph_json)
-    graphs: dict[str, object] = {name: compiled(file.load(name)) for name in file.graphs}
+    """Every graph that the settings name, loaded and registered.
+
+    Raises `GraphNotFound`, `InvalidGraph` or `InvalidSettings`.
+    """
+    configured = Graphs(settings, here=False)
+    references = configured.references
+    if not references:
+        logger.warning("no workflow can be started here: neither a langgraph.json nor [workflows] names one")
+    graphs: dict[str, object] = {name: compiled(configured.of_workflow(name)) for name in references}
     for name, graph in graphs.items():
-        bench.register(graph, workflow=name)
+        bench.register(graph, workflow=name, reference=references[name])
     return graphs
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.exc import ProgrammingError
 from wtb.domain.errors import StoreTooNew, StoreUnavailable
 from wtb.domain.event_log import EventLog, Recorded
 from wtb.domain.identifiers import Position
-from wtb.projections import checkpoints, executions, positions, steps, variants
+from wtb.projections import checkpoints, executions, positions, steps, variants, versions, workflows
 from wtb.projections.database import writing
 from wtb.projections.positions import Progress, SetName
 
@@ -60,7 +60,7 @@ class Projection(Protocol):
     def Fold(self) -> type[Fold]: ...
 
 
-PROJECTIONS: tuple[Projection, ...] = (executions, steps, checkpoints, variants)
+PROJECTIONS: tuple[Projection, ...] = (executions, steps, checkpoints, workflows, versions, variants)
 
 
 class TableSet:

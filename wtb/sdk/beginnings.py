@@ -35,7 +35,7 @@ from wtb.infra.langgraph.control import Control
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.langgraph.history import config_at
 from wtb.infra.langgraph.recording import Skip
-from wtb.sdk.claims import Request, Standing, begin, giving_up, is_run, recording_of, standing
+from wtb.sdk.claims import Request, Standing, claim, giving_up, is_run, recording_of, standing
 from wtb.sdk.platform import Platform
 from wtb.sdk.running import Emit, Options, Run, config_of
 
@@ -92,8 +92,9 @@ def start(
     facts = decisions.start(execution, Unknown(), started)
     if held != BreakpointsSet():
         facts.append(held)
-    begin(platform, execution, recording, facts, durable=False)
-    return Run(platform, execution, workflow, graph, recording, state, options, emit)
+    run = Run(platform, execution, workflow, graph, recording, state, options, emit)
+    claim(run, facts, durable=False)
+    return run
 
 
 def resume(
@@ -126,7 +127,7 @@ def _resume(
         interrupt: run.recording.name_value("(answer)", interrupt, value, run.graph.saver.serde)
         for interrupt, value in (answers or {}).items()
     }
-    begin(platform, execution, run.recording, decisions.resume(execution, now.state, worker, named))
+    claim(run, decisions.resume(execution, now.state, worker, named))
     with giving_up(run):
         run.input = _what_was_left(run, now, answers or {})
     return run
@@ -216,7 +217,7 @@ def _going_on(
 ) -> Run:
     """Claim an execution, and find what makes LangGraph go on where it stopped."""
     run = run or _claimed(platform, now, request)
-    begin(platform, now.execution, run.recording, facts)
+    claim(run, facts)
     with giving_up(run):
         run.recording.skip = _skip(run, [*now.facts, *facts])
         run.input = _what_was_left(run, now)

@@ -152,6 +152,12 @@ def begin(
             raise
 
 
+def claim(run: Run, facts: Sequence[LifecycleFact], *, durable: bool = True) -> None:
+    """`begin`, after its graph is known as a version of its workflow: nothing that is refused comes this far."""
+    run.platform.registry.note(run.workflow, run.graph, run.recording.journal.origin)
+    begin(run.platform, run.execution, run.recording, facts, durable=durable)
+
+
 def _admit(
     execution: ExecutionId, worker: WorkerId, added: Sequence[Recorded], recording: Recording, *, held: bool
 ) -> Amend:

@@ -15,6 +15,7 @@ from wtb.sdk.comparison import Comparison, Difference, FirstDifference, Side, St
 from wtb.sdk.plain_values import PlainValues, element
 from wtb.sdk.platform import Platform
 from wtb.sdk.trail import Trail, Visit, trail
+from wtb.sdk.versions import known_changes
 
 BATCH = 50
 """Visits whose values are read at once."""
@@ -36,7 +37,8 @@ def diff(platform: Platform, a: str, b: str | None, at_a: str | None, at_b: str 
     before, after = [*two.trails[0].visits()], [*two.trails[1].visits()]
     pairs = [*_aligned(before, after)]
     steps = tuple(step for batch in _batches(pairs, BATCH * 10) for step in two.compared(batch))
-    return Comparison(*two.sides, steps, two.outcome(), two.states, two.values)
+    versions = known_changes(platform, *(side.execution for side in two.sides))
+    return Comparison(*two.sides, steps, two.outcome(), versions, two.states, two.values)
 
 
 def first_difference(

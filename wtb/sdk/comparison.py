@@ -18,6 +18,7 @@ from wtb.projections.executions import Execution
 from wtb.projections.steps import Step
 from wtb.sdk.changes import Change, between, changed, unequal, written
 from wtb.sdk.plain_values import PlainValues
+from wtb.sdk.version_changes import VersionChanges
 
 Difference = Literal["path", "attempts", "input", "writes", "error", "status", "state"]
 """What differs: which node ran, how often it was tried, the state it saw, what it wrote, how it failed, how it ended;
@@ -91,6 +92,8 @@ class Comparison:
     """The visits of both, aligned by node; where the paths part, those of ``a`` come first."""
     differs: tuple[Difference, ...]
     """What differs in how they ended: ``status``, ``error``, ``state``."""
+    versions: VersionChanges | None
+    """How the versions that they ran differ; None where they ran the same one, or where one isn't known."""
     _state: tuple[Mapping[str, Digest], Mapping[str, Digest]] = field(repr=False, compare=False)
     _values: PlainValues = field(repr=False, compare=False)
 
@@ -134,6 +137,7 @@ class Comparison:
                 "a": self.a,
                 "b": self.b,
                 "differs": self.differs,
+                "versions": None if self.versions is None else self.versions.data(),
                 "steps": steps,
                 "state": self.state,
             }

@@ -16,6 +16,7 @@ MOST_CHANGES = 12
 
 def as_text(found: Comparison) -> str:
     lines = [f"<Comparison: {verdict(found)}>", f"a  {side_of(found.a)}", f"b  {side_of(found.b)}"]
+    lines += versions_of(found)
     rows = [HEADS, *rows_of(found, MOST_STEPS)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if len(rows) > 1:
@@ -35,7 +36,8 @@ def as_html(found: Comparison) -> str:
     )
     state = "".join(f"<li><code>{escape(line)}</code></li>" for line in changes_of(found.state))
     return (
-        f"<p><b>{escape(verdict(found))}</b><br>a {escape(side_of(found.a))}<br>b {escape(side_of(found.b))}</p>"
+        f"<p><b>{escape(verdict(found))}</b><br>a {escape(side_of(found.a))}<br>b {escape(side_of(found.b))}"
+        f"{''.join(f'<br>{escape(line)}' for line in versions_of(found))}</p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         + (f"<p>state at the end</p><ul>{state}</ul>" if state else "")
     )
@@ -67,6 +69,22 @@ def verdict(found: Comparison) -> str:
         return f"equal, {_steps(len(found.steps))}"
     told = [f"{len(found.different)} of {_steps(len(found.steps))} differ"] if found.different else []
     return ", ".join([*told, *(f"{what} at the end differs" for what in found.differs)])
+
+
+def versions_of(found: Comparison) -> list[str]:
+    """A line that says how the versions differ which the two ran, if they do."""
+    if found.versions is None:
+        return []
+    told = [
+        f"{what} {', '.join(nodes[:MOST_CHANGES])}{', …' if len(nodes) > MOST_CHANGES else ''}"
+        for what, nodes in (
+            ("changed", found.versions.changed),
+            ("added", found.versions.added),
+            ("removed", found.versions.removed),
+        )
+        if nodes
+    ]
+    return [f"they ran different versions: {'; '.join(told) or 'the nodes are the same'}"]
 
 
 def rows_of(found: Comparison, most: int | None = None) -> Iterator[tuple[str, ...]]:

@@ -45,7 +45,7 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     for extra, modules in EXTRAS.items():
         yield _extra(extra, modules)
     yield _nats(settings)
-    yield _graphs(settings)
+    yield from _graphs(settings)
     yield from _store(settings)
 
 
@@ -72,14 +72,22 @@ def _nats(settings: Settings) -> Check:
         return Check("nats", "note", str(absence), "pip install 'wtb[server]'")
 
 
-def _graphs(settings: Settings) -> Check:
+def _graphs(settings: Settings) -> Iterator[Check]:
+    graphs = Graphs(settings)
     try:
-        file = Graphs(settings.langgraph_json).file
+        file = graphs.file
     except WtbError as error:
-        return Check("langgraph.json", "failed", str(error), error.hint)
+        yield Check("langgraph.json", "failed", str(error), error.hint)
+        return
     if file is None:
-        return Check("langgraph.json", "note", "none here", "Name graphs as module:attribute, or write one.")
-    return Check("langgraph.json", "ok", f"{file.path}: {', '.join(file.graphs) or 'no graphs'}")
+        yield Check("langgraph.json", "note", "none here", "Name graphs as module:attribute, or write one.")
+    else:
+        yield Check("langgraph.json", "ok", f"{file.path}: {', '.join(file.graphs) or 'no graphs'}")
+    if settings.workflows:
+        try:
+            yield Check("workflows", "ok", f"all that are configured: {', '.join(graphs.references)}")
+        except WtbError as error:
+            yield Check("workflows", "failed", str(error), error.hint)
 
 
 def _store(settings: Settings) -> Iterator[Check]:

@@ -5,11 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from wtb.domain.errors import VersionConflict
+from wtb.domain import workflow_decisions as decisions
+from wtb.domain.errors import InvalidRequest, VersionConflict
 from wtb.domain.event_log import EMPTY_STREAM, Append, Origin, StreamHead
-from wtb.domain.identifiers import workflow_stream
+from wtb.domain.identifiers import is_storable, workflow_stream
 from wtb.domain.workflow import Workflow, WorkflowFact, evolve
 from wtb.infra.event_store.store import EventStore
+from wtb.infra.langgraph.describing import described
+from wtb.infra.langgraph.graphs import RunnableGraph
 
 Decide = Callable[[Workflow], Sequence[WorkflowFact]]
 """A workflow as it stands to what becomes true of it; raises what refuses it."""
@@ -21,11 +24,48 @@ class Registry:
     def __init__(self, store: EventStore) -> None:
         self._store = store
         self._known: dict[str, tuple[StreamHead, Workflow]] = {}
+        self._noted: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def state(self, workflow: str) -> Workflow:
         """As it stands now, whoever changed it. Costs one look at its stream's end when nobody has."""
         return self._now(workflow)[1]
+
+    def note(
+        self,
+        workflow: str,
+        graph: RunnableGraph,
+        origin: Origin,
+        description: str | None = None,
+        reference: str | None = None,
+    ) -> None:
+        """Have the store know a graph as a version of the workflow; nothing when it does.
+
+        ``description`` replaces the workflow's, unless None. What this process has
+        noted before costs nothing. Raises `InvalidRequest` for what can't be a
+        workflow's name, and `StoreError`.
+        """
+        if description is None and (workflow, graph.version) in self._noted:
+            return
+        if not workflow or not is_storable(workflow):
+            raise InvalidRequest(f"{workflow!r} can't name a workflow", hint="Give it a name that can be printed.")
+
+        def known(state: Workflow) -> list[WorkflowFact]:
+            # Describing takes longer than all else, so it is done only for what is new.
+            new = graph.version not in state.versions
+            versioned = decisions.version(state, described(graph.source, graph.version, reference)) if new else []
+            return [*decisions.register(state, description), *versioned]
+
+        self.decide(workflow, known, origin)
+        self._noted.add((workflow, graph.version))
+
+    def archive(self, workflow: str, reason: str, origin: Origin) -> None:
+        """Have a workflow started no more; its executions stay what they are. Raises `WorkflowNotFound`."""
+        self.decide(workflow, lambda state: decisions.archive(workflow, state, reason), origin)
+
+    def restore(self, workflow: str, reason: str, origin: Origin) -> None:
+        """Let an archived workflow be started again. Raises `WorkflowNotFound`."""
+        self.decide(workflow, lambda state: decisions.restore(workflow, state, reason), origin)
 
     def decide(self, workflow: str, decide: Decide, origin: Origin) -> Workflow:
         """Make true what ``decide`` says of the workflow as it stands; as it is then.

@@ -16,17 +16,32 @@ from wtb.domain.execution import BreakpointsSet, ExecutionStarted
 from wtb.domain.identifiers import Position, execution_stream, known_id, new_id
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.output_folder.restoring import Restored
-from wtb.projections import checkpoints, executions, steps, variants
+from wtb.projections import checkpoints, executions, steps, variants, workflows
 from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
 from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
 from wtb.projections.variants import Variant
-from wtb.sdk import audit, beginnings, bundles, comparing, control, files, promotion, replay, retention, time_travel
+from wtb.projections.versions import WorkflowVersion
+from wtb.projections.workflows import Workflow
+from wtb.sdk import (
+    audit,
+    beginnings,
+    bundles,
+    comparing,
+    control,
+    files,
+    promotion,
+    replay,
+    retention,
+    time_travel,
+    versions,
+)
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.beginnings import UNANSWERED
 from wtb.sdk.claims import FindGraph, Request, is_run
 from wtb.sdk.comparison import Comparison, FirstDifference
+from wtb.sdk.drawing import Format
 from wtb.sdk.files import File
 from wtb.sdk.lineage import Lineage, lineage
 from wtb.sdk.node_run import NodeRun, run_node
@@ -40,6 +55,7 @@ from wtb.sdk.running import Emit, Options, Run, adrive, drive
 from wtb.sdk.state import started_of, state_at
 from wtb.sdk.streaming import AsyncRunStream, RunStream
 from wtb.sdk.time_travel import Changes, Place, rest
+from wtb.sdk.version_changes import VersionChanges, changes_between
 from wtb.sdk.workflow_project import WorkflowProject
 from wtb.sdk.workflows import Workflows
 
@@ -82,9 +98,26 @@ class TestBench:
 
     # --- running ----------------------------------------------------------------------------------
 
-    def register(self, graph: object, *, workflow: str | None = None) -> str:
-        """Make a graph known under a workflow's name, so that `resume` and `recover` find it. Returns the name."""
-        return self._workflows.register(graph, workflow)[0]
+    def register(
+        self,
+        graph: object,
+        *,
+        workflow: str | None = None,
+        description: str | None = None,
+        reference: str | None = None,
+        actor: str | None = None,
+    ) -> str:
+        """Make a graph known under a workflow's name, so that `resume` and `recover` find it. Returns the name.
+
+        The store keeps what the graph is as a version of the workflow, as it does
+        when it is first run; ``description`` is the workflow's, ``reference`` says
+        where the graph was loaded from. Raises `InvalidGraph`, `InvalidRequest` for
+        what can't be a name, or `StoreError`.
+        """
+        name, runnable = self._workflows.register(graph, workflow)
+        origin = self.platform.origin(cause="register", actor=actor)
+        self.platform.registry.note(name, runnable, origin, description, reference)
+        return name
 
     def run(
         self,
@@ -682,6 +715,64 @@ class TestBench:
         of = workflow or promotion.workflow_with(self.platform, node, name, self.project.name)
         origin = self.platform.origin(cause="restore_variant", actor=actor)
         return promotion.restore(self.platform, of, node, name, reason, origin)
+
+    # --- workflows --------------------------------------------------------------------------------
+
+    def workflows(self, *, archived: bool = False, limit: int = 50, cursor: str | None = None) -> Page[Workflow]:
+        """The workflows that were ever registered or run, by name; archived ones only when asked for.
+
+        Raises `InvalidCursor`.
+        """
+        with self.platform.reading() as connection:
+            return workflows.page(connection, archived=archived, limit=limit, cursor=cursor)
+
+    def workflow(self, name: str) -> Workflow:
+        """Raises `WorkflowNotFound`."""
+        return versions.workflow(self.platform, name)
+
+    def versions(self, workflow: str, *, limit: int | None = None, cursor: str | None = None) -> Page[WorkflowVersion]:
+        """A workflow's versions, the one first seen last first. Raises `WorkflowNotFound` or `InvalidCursor`."""
+        return versions.versions_of(self.platform, workflow, limit, cursor)
+
+    def version(self, workflow: str, version: str | None = None) -> WorkflowVersion:
+        """A workflow's version; its newest when None. Raises `WorkflowNotFound`, or `GraphNotFound` for no version."""
+        return versions.version(self.platform, workflow, version)
+
+    def version_changes(self, workflow: str, a: str, b: str | None = None) -> VersionChanges:
+        """What is different in version ``b`` of a workflow, or its newest, from what it was in ``a``.
+
+        Raises `WorkflowNotFound`, or `GraphNotFound` when it has no such version.
+        """
+        return changes_between(self.version(workflow, a), self.version(workflow, b))
+
+    def workflow_changes(self, execution_a: str, execution_b: str) -> VersionChanges:
+        """What is different in the version that execution ``b`` ran from that which ``a`` ran.
+
+        Raises `ExecutionNotFound`, or `WorkflowNotFound` and `GraphNotFound` for
+        executions of a time when versions weren't noted yet.
+        """
+        return versions.changes_of_executions(self.platform, execution_a, execution_b)
+
+    def draw(self, workflow: object, *, version: str | None = None, format: Format = "mermaid") -> str:
+        """A graph, or a workflow's version, as a Mermaid flowchart or as text; its newest version if none is named.
+
+        Raises `WorkflowNotFound`, `GraphNotFound` when it has no such version, or
+        `InvalidGraph`.
+        """
+        return versions.draw(self.platform, workflow, version, format)
+
+    def archive_workflow(self, name: str, reason: str = "", *, actor: str | None = None) -> Workflow:
+        """Have a workflow be started no more; its executions can be read, resumed, forked and replayed as before.
+
+        Raises `WorkflowNotFound`.
+        """
+        self.platform.registry.archive(name, reason, self.platform.origin(cause="archive_workflow", actor=actor))
+        return self.workflow(name)
+
+    def restore_workflow(self, name: str, reason: str = "", *, actor: str | None = None) -> Workflow:
+        """Let an archived workflow be started again. Raises `WorkflowNotFound`."""
+        self.platform.registry.restore(name, reason, self.platform.origin(cause="restore_workflow", actor=actor))
+        return self.workflow(name)
 
     # --- bundles ----------------------------------------------------------------------------------
 

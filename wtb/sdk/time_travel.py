@@ -40,7 +40,7 @@ from wtb.infra.langgraph.history import config_at
 from wtb.infra.langgraph.own_loop import in_a_loop
 from wtb.infra.output_folder.restoring import restore
 from wtb.projections import checkpoints, steps
-from wtb.sdk.claims import Request, Standing, begin, giving_up, recording_of, standing
+from wtb.sdk.claims import Request, Standing, begin, claim, giving_up, recording_of, standing
 from wtb.sdk.platform import Platform, new_checkpoint_id, now
 from wtb.sdk.results import RunResult
 from wtb.sdk.running import Run, config_of
@@ -138,8 +138,8 @@ def fork(
         parent=point,
         batch_case=batch_case,
     )
-    begin(platform, child, recording, decisions.start(child, Unknown(), started), durable=False)
     run = Run(platform, child, started.workflow, graph, recording, None, request.options, request.emit)
+    claim(run, decisions.start(child, Unknown(), started), durable=False)
     with giving_up(run):
         _brancher(run, execution).copy(original)
         _commit_with(run, execution, Forked(checkpoint=original.checkpoint, child=child))

@@ -75,6 +75,7 @@ __all__ = [
     "subgraph_of",
     "task_path_str",
     "walk",
+    "ways_of",
 ]
 
 CONTROL_WRITES = frozenset((ERROR, ERROR_SOURCE_NODE, INTERRUPT, RESUME))
@@ -120,6 +121,25 @@ def edges_of(node: PregelNode) -> tuple[set[str], set[str] | None]:
             return always, None
         possible.update(f"branch:to:{end}" for end in router.ends.values())
     return always, possible
+
+
+def ways_of(node: PregelNode) -> Iterator[tuple[str | None, bool, str]]:
+    """Where a node leads: the next node's name (None for any of its graph), whether only sometimes, and its label.
+
+    ``__end__`` among them where that was said. A node that leads nowhere ends its graph.
+    """
+    for writer in node.writers:
+        for entry in writer.writes if isinstance(writer, ChannelWrite) else ():
+            if isinstance(entry, ChannelWriteEntry) and entry.value is not PASSTHROUGH and is_edge(entry.channel):
+                yield entry.channel.rpartition(":")[2], False, ""
+            elif isinstance(entry, ChannelWriteTupleEntry):
+                for channel, *_, label in entry.static or ():
+                    yield channel.rpartition(":")[2], True, label or ""
+    for router in routers_of(node):
+        if router.ends is None:
+            yield None, True, ""
+        for answer, end in (router.ends or {}).items():
+            yield end, True, "" if str(answer) == end else str(answer)
 
 
 def walk(graph: Pregel[Any, Any, Any, Any], path: str = "") -> Iterator[tuple[str, PregelNode]]:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from rich.console import Console
 
+from wtb.domain.batch import BatchStarted, BatchStopped, CaseFinished, CasePreferred, CasesAdded, CaseScored
 from wtb.domain.cloud_event import WireEvent
 from wtb.domain.errors import InvalidRequest
 from wtb.domain.event_log import Recorded
@@ -18,7 +19,17 @@ from wtb.domain.execution import (
     NodeInterrupted,
     NodeStarted,
 )
-from wtb.domain.identifiers import execution_of, node_path
+from wtb.domain.identifiers import node_path, subject_of
+from wtb.domain.workflow import (
+    VariantPromoted,
+    VariantRegistered,
+    VariantRestored,
+    VariantRetired,
+    WorkflowArchived,
+    WorkflowRegistered,
+    WorkflowRestored,
+    WorkflowVersioned,
+)
 from wtb.interfaces.cli.output import brief, console, duration, text
 from wtb.interfaces.cli.shared import Shared
 from wtb.sdk.following import PAGE, follow, has_ended
@@ -66,11 +77,11 @@ def tell(shared: Shared, out: Console, event: Recorded, *, named: bool) -> None:
 
 
 def line(event: Recorded, *, named: bool) -> str:
-    """Position, local time, the execution if it has to be ``named``, what happened."""
+    """Position, local time, the execution, workflow or batch if it has to be ``named``, what happened."""
     time: datetime = event.time.astimezone()
     parts = [f"{event.position:>6}", time.strftime("%H:%M:%S.") + f"{time.microsecond // 1000:03}"]
     if named:
-        parts.append(execution_of(event.stream))
+        parts.append(subject_of(event.stream))
     return "  ".join([*parts, f"{event.type:<18}", summary(event)]).rstrip()
 
 
@@ -89,5 +100,24 @@ def summary(event: Recorded) -> str:
             return reason
         case ExecutionFailed(error=error):
             return f"{error.type}: {brief(error.message)}"
+        case WorkflowRegistered(description=description):
+            return brief(description)
+        case WorkflowVersioned(version=version, nodes=nodes):
+            return f"{version}, {len(nodes)} node" + ("" if len(nodes) == 1 else "s")
+        case VariantRegistered() | VariantPromoted() | VariantRetired() | VariantRestored() as fact:
+            return f"{fact.node}={fact.name}"
+        case WorkflowArchived(reason=reason) | WorkflowRestored(reason=reason):
+            return brief(reason)
+        case BatchStarted(workflow=workflow, cases=cases, combinations=combinations):
+            return f"{workflow}, {cases} cases, {len(combinations)} combinations"
+        case CasesAdded(cases=added):
+            return f"{len(added)} cases"
+        case CaseFinished() | CaseScored() as fact:
+            told = f"{fact.case}, combination {fact.combination}, repeat {fact.repeat}"
+            return f"{told}, {fact.status}" if isinstance(fact, CaseFinished) else told
+        case CasePreferred() as fact:
+            return f"{fact.case}, {fact.preference}: {fact.preferred or 'raised'}"
+        case BatchStopped() as fact:
+            return brief(": ".join(part for part in (fact.reason, fact.detail) if part))
         case _:
             return ""

@@ -23,6 +23,7 @@ from wtb.interfaces.cli.options import (
 from wtb.interfaces.cli.refusals import Commands
 from wtb.interfaces.cli.travel_commands import travel
 from wtb.interfaces.cli.variant_commands import variants_app
+from wtb.interfaces.cli.workflow_commands import workflows_app
 
 app = typer.Typer(
     name="wtb",
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(audit_app)
 app.add_typer(variants_app)
+app.add_typer(workflows_app)
 
 
 def _version(asked: bool) -> None:

@@ -40,7 +40,7 @@ def run(
 ) -> int:
     state = json_input(given)
     with shared.output_for_json():
-        name, graph = Graphs(shared.settings().langgraph_json).named(reference)
+        name, graph = Graphs(shared.settings()).named(reference)
         with shared.bench() as bench:
             execution = execution_id or new_execution_id()
             with attended(bench, execution, shared):
@@ -127,10 +127,10 @@ def _recover_orphan(
 
 
 class Choice:
-    """The graph to go on with: the one that ``--graph`` names, or the workflow's in ``langgraph.json``."""
+    """The graph to go on with: the one that ``--graph`` names, or the one configured for the workflow."""
 
     def __init__(self, shared: Shared, reference: str | None) -> None:
-        self._graphs = Graphs(shared.settings().langgraph_json)
+        self._graphs = Graphs(shared.settings())
         self._named = None if reference is None else self._graphs.named(reference)
 
     def for_execution(self, workflow: str) -> object:
