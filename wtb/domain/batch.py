@@ -40,6 +40,11 @@ def trial_execution(batch: BatchId, trial: Trial, place: int) -> ExecutionId:
     return ExecutionId(f"{batch}.{place}.{trial.combination}.{trial.repeat}")
 
 
+def trial_place(execution: ExecutionId) -> int:
+    """The place of the case among the batch's, which `trial_execution` put into the id."""
+    return int(execution.rsplit(".", 3)[1])
+
+
 def prefix_execution(batch: BatchId, place: int, repeat: int) -> ExecutionId:
     """The id of the execution that runs what a case's trials have in common, before they are forked from it."""
     return ExecutionId(f"{batch}.{place}.prefix.{repeat}")
@@ -94,6 +99,8 @@ class BatchStarted(Fact):
     """Node path to variant name; what isn't named in it is the node's own."""
     repeats: int = 1
     scores: tuple[str, ...] = ()
+    higher_is_better: dict[str, bool | None] = Field(default_factory=dict)
+    """By score, where it isn't so: false where less is better, None where neither is."""
     preferences: tuple[str, ...] = ()
     executor: str = "threads"
     max_concurrency: int = 1

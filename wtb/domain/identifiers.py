@@ -2,7 +2,7 @@
 
 from typing import NewType
 
-from wtb.domain.errors import ExecutionNotFound, InvalidRequest
+from wtb.domain.errors import BatchNotFound, ExecutionNotFound, InvalidRequest
 
 ExecutionId = NewType("ExecutionId", str)
 """One run of a workflow; also LangGraph's ``thread_id``."""
@@ -73,6 +73,13 @@ def known_id(text: str) -> ExecutionId:
     if not is_storable(text):
         raise ExecutionNotFound(text)
     return ExecutionId(text)
+
+
+def known_batch(text: str) -> BatchId:
+    """The id of a batch that there may be. Raises `BatchNotFound` for text that no database can hold."""
+    if not is_storable(text):
+        raise BatchNotFound(text)
+    return BatchId(text)
 
 
 def is_storable(text: str) -> bool:

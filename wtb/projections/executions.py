@@ -75,6 +75,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     parent_checkpoint: CheckpointId | None
     variants: dict[str, str]
     """Node path to the name of the variant chosen for it."""
+    batch_case: str | None = None
+    """The case of a batch that it runs, as ``batch/case``."""
     steps: int
     """Node attempts started since its start."""
     checkpoints: int
@@ -91,7 +93,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 def define(metadata: MetaData, suffix: str = "", generation: int = 0) -> Table:
     """The table. Index names carry the generation, because a renamed table keeps its indexes' names."""
     name = f"wtb_executions{suffix}"
-    return Table(
+    table = Table(
         name,
         metadata,
         Column("id", TEXT, primary_key=True),
@@ -113,6 +115,8 @@ def define(metadata: MetaData, suffix: str = "", generation: int = 0) -> Table:
         Column("parent_execution", TEXT),
         Column("parent_checkpoint", TEXT),
         Column("variants", TEXT, nullable=False),
+        Column("batch", TEXT),
+        Column("batch_case", TEXT),
         Column("steps", Integer, nullable=False),
         Column("checkpoints", Integer, nullable=False),
         Column("version", BigInteger, nullable=False),
@@ -123,6 +127,10 @@ def define(metadata: MetaData, suffix: str = "", generation: int = 0) -> Table:
         Index(f"wtb_executions_parent_{generation}", "parent_execution", "begun"),
         sqlite_with_rowid=False,
     )
+    of_batches = table.c.batch.is_not(None)
+    index = f"wtb_executions_batch_{generation}"
+    Index(index, table.c.batch, table.c.begun, sqlite_where=of_batches, postgresql_where=of_batches)
+    return table
 
 
 EXECUTIONS = define(MetaData())
@@ -195,6 +203,8 @@ def _begun(fact: ExecutionStarted, event: Recorded) -> Columns:
         "parent_execution": fact.parent.execution if fact.parent else None,
         "parent_checkpoint": fact.parent.checkpoint if fact.parent else None,
         "variants": msgspec.json.encode(fact.variants).decode(),
+        "batch": fact.batch_case.partition("/")[0] if fact.batch_case else None,
+        "batch_case": fact.batch_case,
         "steps": 0,
         "checkpoints": 0,
         "version": event.version,
@@ -260,6 +270,7 @@ def page(
     *,
     status: Status | None = None,
     workflow: str | None = None,
+    batch: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Execution]:
@@ -269,12 +280,14 @@ def page(
     with the same filters, `InvalidRequest` when ``limit`` isn't positive.
     """
     check_limit(limit)
-    filters = ("executions", status, workflow)
+    filters = ("executions", status, workflow, batch)
     query = select(EXECUTIONS).order_by(EXECUTIONS.c.begun.desc()).limit(limit + 1)
     if status is not None:
         query = query.where(EXECUTIONS.c.status == status)
     if workflow is not None:
         query = query.where(EXECUTIONS.c.workflow == workflow)
+    if batch is not None:
+        query = query.where(EXECUTIONS.c.batch == batch)
     if cursor is not None:
         query = query.where(EXECUTIONS.c.begun < key_of(cursor, filters, Place))
     rows = connection.execute(query).all()
@@ -335,6 +348,7 @@ def _execution(row: Row[Any]) -> Execution:
         parent_execution=row.parent_execution,
         parent_checkpoint=row.parent_checkpoint,
         variants=_read_variants(row.variants),
+        batch_case=row.batch_case,
         steps=row.steps,
         checkpoints=row.checkpoints,
         version=row.version,

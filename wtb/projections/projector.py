@@ -21,7 +21,17 @@ from sqlalchemy.exc import ProgrammingError
 from wtb.domain.errors import StoreTooNew, StoreUnavailable
 from wtb.domain.event_log import EventLog, Recorded
 from wtb.domain.identifiers import Position
-from wtb.projections import checkpoints, executions, positions, steps, variants, versions, workflows
+from wtb.projections import (
+    batches,
+    checkpoints,
+    executions,
+    positions,
+    steps,
+    trials,
+    variants,
+    versions,
+    workflows,
+)
 from wtb.projections.database import writing
 from wtb.projections.positions import Progress, SetName
 
@@ -60,7 +70,16 @@ class Projection(Protocol):
     def Fold(self) -> type[Fold]: ...
 
 
-PROJECTIONS: tuple[Projection, ...] = (executions, steps, checkpoints, workflows, versions, variants)
+PROJECTIONS: tuple[Projection, ...] = (
+    executions,
+    steps,
+    checkpoints,
+    workflows,
+    versions,
+    variants,
+    batches,
+    trials,
+)
 
 
 class TableSet:

@@ -90,12 +90,15 @@ class View:
         *,
         status: Status | None = None,
         workflow: str | None = None,
+        batch: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Execution]:
         """Those started by then, newest first, as they stood. The first call folds the whole log up to then."""
         with self._reading(None) as connection:
-            return executions.page(connection, status=status, workflow=workflow, limit=limit, cursor=cursor)
+            return executions.page(
+                connection, status=status, workflow=workflow, batch=batch, limit=limit, cursor=cursor
+            )
 
     def execution(self, execution_id: str) -> Execution:
         """Raises `ExecutionNotFound` for one not yet started then."""

@@ -11,12 +11,17 @@ from langchain_core.runnables import RunnableConfig
 
 from wtb.domain.audit import LogSealed
 from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, InvalidRequest, NotFound, VariantNotFound
+from wtb.domain.batch import BatchStatus, TrialStatus
+from wtb.domain.errors import BatchNotFound, CheckpointNotFound, Conflict, ExecutionNotFound, InvalidRequest, NotFound
 from wtb.domain.event_log import EMPTY_STREAM, Recorded
 from wtb.domain.execution import BreakpointsSet, ExecutionStarted
-from wtb.domain.identifiers import Position, execution_stream, known_id, new_id
+from wtb.domain.identifiers import Position, execution_stream, known_batch, known_id, new_id
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.output_folder.restoring import Restored
 from wtb.projections import checkpoints, executions, steps, variants, workflows
+from wtb.projections import checkpoints, executions, steps, variants
+from wtb.projections import batches, checkpoints, executions, steps, trials
+from wtb.projections.batches import Batch
 from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
 from wtb.projections.page import Page, check_limit, check_position
@@ -37,7 +42,11 @@ from wtb.sdk import (
     time_travel,
     versions,
 )
+from wtb.sdk import audit, beginnings, bundles, comparing, control, files, promotion, replay, retention, time_travel
+from wtb.projections.trials import TrialRow
+from wtb.sdk import audit, beginnings, bundles, comparing, control, files, replay, retention, time_travel
 from wtb.sdk.as_of import View, as_of
+from wtb.sdk.batches.result import BatchResult, batch_result
 from wtb.sdk.beginnings import UNANSWERED
 from wtb.sdk.claims import FindGraph, Request, is_run
 from wtb.sdk.comparison import Comparison, FirstDifference
@@ -904,12 +913,18 @@ class TestBench:
         *,
         status: Status | None = None,
         workflow: str | None = None,
+        batch: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Execution]:
-        """Executions, newest first; the page's ``next_cursor`` leads on. Raises `InvalidCursor`."""
+        """Executions, newest first; the page's ``next_cursor`` leads on. ``batch``: only its trials.
+
+        Raises `InvalidCursor`.
+        """
         with self.platform.reading() as connection:
-            return executions.page(connection, status=status, workflow=workflow, limit=limit, cursor=cursor)
+            return executions.page(
+                connection, status=status, workflow=workflow, batch=batch, limit=limit, cursor=cursor
+            )
 
     def execution(self, execution_id: str) -> Execution:
         """Raises `ExecutionNotFound`."""
@@ -990,6 +1005,49 @@ class TestBench:
         for a negative position and for a time without a zone.
         """
         return as_of(self.platform, self._workflows.get, when)
+
+    # --- batches ----------------------------------------------------------------------------------
+
+    def batches(
+        self,
+        *,
+        status: BatchStatus | None = None,
+        workflow: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Batch]:
+        """Batches, newest first. Raises `InvalidCursor`."""
+        with self.platform.reading() as connection:
+            return batches.page(connection, status=status, workflow=workflow, limit=limit, cursor=cursor)
+
+    def batch_info(self, batch_id: str) -> Batch:
+        """A batch as it stands. Raises `BatchNotFound`."""
+        with self.platform.reading() as connection:
+            found = batches.get(connection, known_batch(batch_id))
+        if found is None:
+            raise BatchNotFound(batch_id)
+        return found
+
+    def trials(
+        self,
+        batch_id: str,
+        *,
+        status: TrialStatus | None = None,
+        combination: int | None = None,
+        case: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Page[TrialRow]:
+        """A batch's trials that have ended, case by case. Raises `BatchNotFound` or `InvalidCursor`."""
+        self.batch_info(batch_id)
+        with self.platform.reading() as connection:
+            return trials.of(
+                connection, batch_id, status=status, combination=combination, case=case, limit=limit, cursor=cursor
+            )
+
+    def batch_result(self, batch_id: str) -> BatchResult:
+        """What a batch has come to so far, from its record alone. Raises `BatchNotFound`."""
+        return batch_result(self.platform, known_batch(batch_id))
 
     # --- comparing --------------------------------------------------------------------------------
 

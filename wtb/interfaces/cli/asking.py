@@ -25,12 +25,13 @@ def list_executions(
     shared: Shared,
     of_status: Status | None,
     workflow: str | None,
+    batch: str | None,
     limit: int,
     cursor: str | None,
     as_of: str | None = None,
 ) -> int:
     with shared.world(as_of) as bench:
-        page = bench.executions(status=of_status, workflow=workflow, limit=limit, cursor=cursor)
+        page = bench.executions(status=of_status, workflow=workflow, batch=batch, limit=limit, cursor=cursor)
     if shared.json:
         print_json(page)
         return 0
@@ -71,6 +72,7 @@ def show(shared: Shared, execution_id: str, as_of: str | None = None) -> int:
                 ("worker", execution.worker),
                 ("forked from", fork),
                 ("variants", brief(execution.variants) if execution.variants else ""),
+                ("case of a batch", execution.batch_case),
                 ("steps", execution.steps),
                 ("checkpoints", execution.checkpoints),
                 ("failed node", execution.failed_node),

@@ -179,6 +179,7 @@ def replay(
 def list_executions(
     status: Annotated[Status | None, typer.Option("--status", help="Only those with this status.")] = None,
     workflow: Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only this workflow's.")] = None,
+    batch: Annotated[str | None, typer.Option("--batch", metavar="ID", help="Only the trials of this batch.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many.")] = 50,
     cursor: Cursor = None,
     as_of: AsOf = None,
@@ -190,7 +191,7 @@ def list_executions(
     from wtb.interfaces.cli import asking
     from wtb.interfaces.cli.shared import Shared
 
-    raise typer.Exit(asking.list_executions(Shared(db, config, json), status, workflow, limit, cursor, as_of))
+    raise typer.Exit(asking.list_executions(Shared(db, config, json), status, workflow, batch, limit, cursor, as_of))
 
 
 @app.command()

@@ -165,6 +165,7 @@ def message_of(row: Execution) -> wire.Execution:
         parent_execution=row.parent_execution,
         parent_checkpoint=row.parent_checkpoint,
         variants=row.variants,
+        batch_case=row.batch_case,
         steps=row.steps,
         checkpoints=row.checkpoints,
         version=row.version,

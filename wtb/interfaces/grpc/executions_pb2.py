@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$wtb/interfaces/grpc/executions.proto\x12\x06wtb.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"+\n\x13GetExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\"<\n\x15WatchExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\"+\n\nEventBatch\x12\x1d\n\x06\x65vents\x18\x01 \x03(\x0b\x32\r.wtb.v1.Event\"<\n\x05\x45vent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0b\x63loud_event\x18\x03 \x01(\t\"\xd5\x05\n\tExecution\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08workflow\x18\x02 \x01(\t\x12\r\n\x05graph\x18\x03 \x01(\t\x12\x1e\n\x06status\x18\x04 \x01(\x0e\x32\x0e.wtb.v1.Status\x12\x0e\n\x06worker\x18\x05 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12.\n\nstarted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x0b\x64uration_us\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x17\n\nerror_type\x18\x0b \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rerror_message\x18\x0c \x01(\tH\x02\x88\x01\x01\x12\x18\n\x0b\x66\x61iled_node\x18\r \x01(\tH\x03\x88\x01\x01\x12\x0f\n\x07waiting\x18\x0e \x03(\t\x12\x1d\n\x10parent_execution\x18\x0f \x01(\tH\x04\x88\x01\x01\x12\x1e\n\x11parent_checkpoint\x18\x10 \x01(\tH\x05\x88\x01\x01\x12\x31\n\x08variants\x18\x11 \x03(\x0b\x32\x1f.wtb.v1.Execution.VariantsEntry\x12\r\n\x05steps\x18\x12 \x01(\x03\x12\x13\n\x0b\x63heckpoints\x18\x13 \x01(\x03\x12\x0f\n\x07version\x18\x14 \x01(\x03\x12\x10\n\x08position\x18\x15 \x01(\x03\x1a/\n\rVariantsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0e\n\x0c_duration_usB\r\n\x0b_error_typeB\x10\n\x0e_error_messageB\x0e\n\x0c_failed_nodeB\x13\n\x11_parent_executionB\x14\n\x12_parent_checkpoint*\x86\x01\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATUS_RUNNING\x10\x01\x12\x11\n\rSTATUS_PAUSED\x10\x02\x12\x14\n\x10STATUS_COMPLETED\x10\x03\x12\x11\n\rSTATUS_FAILED\x10\x04\x12\x14\n\x10STATUS_CANCELLED\x10\x05\x32\x93\x01\n\nExecutions\x12>\n\x0cGetExecution\x12\x1b.wtb.v1.GetExecutionRequest\x1a\x11.wtb.v1.Execution\x12\x45\n\x0eWatchExecution\x12\x1d.wtb.v1.WatchExecutionRequest\x1a\x12.wtb.v1.EventBatch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$wtb/interfaces/grpc/executions.proto\x12\x06wtb.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"+\n\x13GetExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\"<\n\x15WatchExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\"+\n\nEventBatch\x12\x1d\n\x06\x65vents\x18\x01 \x03(\x0b\x32\r.wtb.v1.Event\"<\n\x05\x45vent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0b\x63loud_event\x18\x03 \x01(\t\"\xfd\x05\n\tExecution\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08workflow\x18\x02 \x01(\t\x12\r\n\x05graph\x18\x03 \x01(\t\x12\x1e\n\x06status\x18\x04 \x01(\x0e\x32\x0e.wtb.v1.Status\x12\x0e\n\x06worker\x18\x05 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12.\n\nstarted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x0b\x64uration_us\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x17\n\nerror_type\x18\x0b \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rerror_message\x18\x0c \x01(\tH\x02\x88\x01\x01\x12\x18\n\x0b\x66\x61iled_node\x18\r \x01(\tH\x03\x88\x01\x01\x12\x0f\n\x07waiting\x18\x0e \x03(\t\x12\x1d\n\x10parent_execution\x18\x0f \x01(\tH\x04\x88\x01\x01\x12\x1e\n\x11parent_checkpoint\x18\x10 \x01(\tH\x05\x88\x01\x01\x12\x31\n\x08variants\x18\x11 \x03(\x0b\x32\x1f.wtb.v1.Execution.VariantsEntry\x12\r\n\x05steps\x18\x12 \x01(\x03\x12\x13\n\x0b\x63heckpoints\x18\x13 \x01(\x03\x12\x0f\n\x07version\x18\x14 \x01(\x03\x12\x10\n\x08position\x18\x15 \x01(\x03\x12\x17\n\nbatch_case\x18\x16 \x01(\tH\x06\x88\x01\x01\x1a/\n\rVariantsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0e\n\x0c_duration_usB\r\n\x0b_error_typeB\x10\n\x0e_error_messageB\x0e\n\x0c_failed_nodeB\x13\n\x11_parent_executionB\x14\n\x12_parent_checkpointB\r\n\x0b_batch_case*\x86\x01\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATUS_RUNNING\x10\x01\x12\x11\n\rSTATUS_PAUSED\x10\x02\x12\x14\n\x10STATUS_COMPLETED\x10\x03\x12\x11\n\rSTATUS_FAILED\x10\x04\x12\x14\n\x10STATUS_CANCELLED\x10\x05\x32\x93\x01\n\nExecutions\x12>\n\x0cGetExecution\x12\x1b.wtb.v1.GetExecutionRequest\x1a\x11.wtb.v1.Execution\x12\x45\n\x0eWatchExecution\x12\x1d.wtb.v1.WatchExecutionRequest\x1a\x12.wtb.v1.EventBatch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EXECUTION_VARIANTSENTRY']._loaded_options = None
   _globals['_EXECUTION_VARIANTSENTRY']._serialized_options = b'8\001'
-  _globals['_STATUS']._serialized_start=1024
-  _globals['_STATUS']._serialized_end=1158
+  _globals['_STATUS']._serialized_start=1064
+  _globals['_STATUS']._serialized_end=1198
   _globals['_GETEXECUTIONREQUEST']._serialized_start=81
   _globals['_GETEXECUTIONREQUEST']._serialized_end=124
   _globals['_WATCHEXECUTIONREQUEST']._serialized_start=126
@@ -45,9 +45,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENT']._serialized_start=233
   _globals['_EVENT']._serialized_end=293
   _globals['_EXECUTION']._serialized_start=296
-  _globals['_EXECUTION']._serialized_end=1021
-  _globals['_EXECUTION_VARIANTSENTRY']._serialized_start=866
-  _globals['_EXECUTION_VARIANTSENTRY']._serialized_end=913
-  _globals['_EXECUTIONS']._serialized_start=1161
-  _globals['_EXECUTIONS']._serialized_end=1308
+  _globals['_EXECUTION']._serialized_end=1061
+  _globals['_EXECUTION_VARIANTSENTRY']._serialized_start=891
+  _globals['_EXECUTION_VARIANTSENTRY']._serialized_end=938
+  _globals['_EXECUTIONS']._serialized_start=1201
+  _globals['_EXECUTIONS']._serialized_end=1348
 # @@protoc_insertion_point(module_scope)

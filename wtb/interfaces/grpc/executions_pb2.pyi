@@ -184,6 +184,7 @@ class Execution(_message.Message):
     CHECKPOINTS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    BATCH_CASE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     workflow: _builtins.str
     graph: _builtins.str
@@ -207,6 +208,8 @@ class Execution(_message.Message):
     version: _builtins.int
     """Place of its newest event in its own stream, and in the log."""
     position: _builtins.int
+    batch_case: _builtins.str
+    """The case of a batch that it runs, as "batch/case"."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -247,11 +250,14 @@ class Execution(_message.Message):
         checkpoints: _builtins.int = ...,
         version: _builtins.int = ...,
         position: _builtins.int = ...,
+        batch_case: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_us", b"_duration_us", "_error_message", b"_error_message", "_error_type", b"_error_type", "_failed_node", b"_failed_node", "_parent_checkpoint", b"_parent_checkpoint", "_parent_execution", b"_parent_execution", "duration_us", b"duration_us", "ended_at", b"ended_at", "error_message", b"error_message", "error_type", b"error_type", "failed_node", b"failed_node", "parent_checkpoint", b"parent_checkpoint", "parent_execution", b"parent_execution", "started_at", b"started_at", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_case", b"_batch_case", "_duration_us", b"_duration_us", "_error_message", b"_error_message", "_error_type", b"_error_type", "_failed_node", b"_failed_node", "_parent_checkpoint", b"_parent_checkpoint", "_parent_execution", b"_parent_execution", "batch_case", b"batch_case", "duration_us", b"duration_us", "ended_at", b"ended_at", "error_message", b"error_message", "error_type", b"error_type", "failed_node", b"failed_node", "parent_checkpoint", b"parent_checkpoint", "parent_execution", b"parent_execution", "started_at", b"started_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_us", b"_duration_us", "_error_message", b"_error_message", "_error_type", b"_error_type", "_failed_node", b"_failed_node", "_parent_checkpoint", b"_parent_checkpoint", "_parent_execution", b"_parent_execution", "actor", b"actor", "checkpoints", b"checkpoints", "duration_us", b"duration_us", "ended_at", b"ended_at", "error_message", b"error_message", "error_type", b"error_type", "failed_node", b"failed_node", "graph", b"graph", "id", b"id", "parent_checkpoint", b"parent_checkpoint", "parent_execution", b"parent_execution", "position", b"position", "started_at", b"started_at", "status", b"status", "steps", b"steps", "updated_at", b"updated_at", "variants", b"variants", "version", b"version", "waiting", b"waiting", "worker", b"worker", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_case", b"_batch_case", "_duration_us", b"_duration_us", "_error_message", b"_error_message", "_error_type", b"_error_type", "_failed_node", b"_failed_node", "_parent_checkpoint", b"_parent_checkpoint", "_parent_execution", b"_parent_execution", "actor", b"actor", "batch_case", b"batch_case", "checkpoints", b"checkpoints", "duration_us", b"duration_us", "ended_at", b"ended_at", "error_message", b"error_message", "error_type", b"error_type", "failed_node", b"failed_node", "graph", b"graph", "id", b"id", "parent_checkpoint", b"parent_checkpoint", "parent_execution", b"parent_execution", "position", b"position", "started_at", b"started_at", "status", b"status", "steps", b"steps", "updated_at", b"updated_at", "variants", b"variants", "version", b"version", "waiting", b"waiting", "worker", b"worker", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__batch_case: _TypeAlias = _typing.Literal["batch_case"]  # noqa: Y015
+    _WhichOneofArgType__batch_case: _TypeAlias = _typing.Literal["_batch_case", b"_batch_case"]  # noqa: Y015
     _WhichOneofReturnType__duration_us: _TypeAlias = _typing.Literal["duration_us"]  # noqa: Y015
     _WhichOneofArgType__duration_us: _TypeAlias = _typing.Literal["_duration_us", b"_duration_us"]  # noqa: Y015
     _WhichOneofReturnType__error_message: _TypeAlias = _typing.Literal["error_message"]  # noqa: Y015
@@ -264,6 +270,8 @@ class Execution(_message.Message):
     _WhichOneofArgType__parent_checkpoint: _TypeAlias = _typing.Literal["_parent_checkpoint", b"_parent_checkpoint"]  # noqa: Y015
     _WhichOneofReturnType__parent_execution: _TypeAlias = _typing.Literal["parent_execution"]  # noqa: Y015
     _WhichOneofArgType__parent_execution: _TypeAlias = _typing.Literal["_parent_execution", b"_parent_execution"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_case) -> _WhichOneofReturnType__batch_case | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__duration_us) -> _WhichOneofReturnType__duration_us | None: ...
     @_typing.overload
