@@ -62,7 +62,9 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True, repr_omit_defa
 
 def _cell(value: object) -> str:
     match value:
-        case None | () | {}:
+        case None | ():
+            return ""
+        case {} if not value:  # the pattern alone is any mapping
             return ""
         case datetime():
             return value.isoformat(" ", "milliseconds")

@@ -1047,7 +1047,7 @@ class TestBench:
 
     def batch_result(self, batch_id: str) -> BatchResult:
         """What a batch has come to so far, from its record alone. Raises `BatchNotFound`."""
-        return batch_result(self.platform, known_batch(batch_id))
+        return batch_result(self.platform, known_batch(batch_id), self._workflows.get)
 
     # --- comparing --------------------------------------------------------------------------------
 

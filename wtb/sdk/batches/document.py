@@ -13,8 +13,8 @@ from wtb.sdk.results import RunError
 RESOLUTION = timedelta(microseconds=1)
 
 
-def document(result: BatchResult, *, trials: bool = True) -> dict[str, Any]:
-    """As JSON can say it; ``trials``: with every outcome."""
+def document(result: BatchResult, *, outcomes: bool = True) -> dict[str, Any]:
+    """As JSON can say it; without ``outcomes`` only those of the trials that failed."""
     found = {
         "id": result.id,
         "workflow": result.workflow,
@@ -41,7 +41,8 @@ def document(result: BatchResult, *, trials: bool = True) -> dict[str, Any]:
         "work": result.work,
         "regressions": [shift for score in result.scores for shift in result.regressions(score)],
         "improvements": [shift for score in result.scores for shift in result.improvements(score)],
-        "outcomes": [_outcome(outcome) for outcome in (result.outcomes if trials else result.failures)],
+        "failures": [_outcome(outcome) for outcome in result.failures],
+        **({"outcomes": [_outcome(outcome) for outcome in result.outcomes]} if outcomes else {}),
     }
     plain: dict[str, Any] = msgspec.to_builtins(found, str_keys=True, enc_hook=str)
     return plain

@@ -14,13 +14,16 @@ from wtb.domain.batch import (
     CaseFinished,
     CaseScored,
     Trial,
+    TrialStatus,
     Usage,
 )
 from wtb.domain.errors import BatchFailedError, CheckpointNotFound, InvalidRequest, NotFound
 from wtb.domain.execution import Failure
 from wtb.domain.identifiers import BatchId, ExecutionId
+from wtb.sdk.as_of import FindGraph
 from wtb.sdk.batches.comparison_matrix import Matrix
 from wtb.sdk.batches.outcome import Outcome
+from wtb.sdk.batches.output import output_of
 from wtb.sdk.batches.record import read_record
 from wtb.sdk.batches.recorded_cases import RecordedCases
 from wtb.sdk.batches.shifts import Shift, shifts
@@ -36,7 +39,7 @@ from wtb.sdk.batches.statistics import (
 )
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import RunError
-from wtb.sdk.state import state_at
+from wtb.sdk.state import started_of, state_at
 
 if TYPE_CHECKING:
     import pandas
@@ -336,8 +339,8 @@ def name_of(combination: Mapping[str, str]) -> str:
 # --- made from the record -----------------------------------------------------------------------------
 
 
-def batch_result(platform: Platform, batch: BatchId) -> BatchResult:
-    """What a batch has come to so far. Raises `BatchNotFound`."""
+def batch_result(platform: Platform, batch: BatchId, find_graph: FindGraph) -> BatchResult:
+    """What a batch has come to so far; ``find_graph`` is asked when a state is. Raises `BatchNotFound`."""
     record = read_record(platform, batch)
     places = {case.id: place for place, case in enumerate(record.cases)}
     combinations = record.started.combinations
@@ -357,7 +360,7 @@ def batch_result(platform: Platform, batch: BatchId) -> BatchResult:
         combinations=combinations,
         cases=RecordedCases(platform, record.cases),
         outcomes=tuple(
-            _outcome(platform, trial, record.finished[trial], record.scored.get(trial), combinations[trial.combination])
+            _outcome(platform, find_graph, trial, record.finished[trial], record.scored.get(trial), combinations[trial.combination])
             for trial in sorted(record.finished, key=lambda each: (places[each.case], *each[1:]))
         ),
         preferences=tuple(
@@ -368,7 +371,12 @@ def batch_result(platform: Platform, batch: BatchId) -> BatchResult:
 
 
 def _outcome(
-    platform: Platform, trial: Trial, ended: CaseFinished, scored: CaseScored | None, variants: Mapping[str, str]
+    platform: Platform,
+    find_graph: FindGraph,
+    trial: Trial,
+    ended: CaseFinished,
+    scored: CaseScored | None,
+    variants: Mapping[str, str],
 ) -> Outcome:
     return Outcome(
         trial=trial,
@@ -381,7 +389,7 @@ def _outcome(
         usage=ended.usage,
         scores=scored.scores if scored else {},
         score_errors={name: _told(error) for name, error in scored.errors.items()} if scored else {},
-        load=partial(_last_state, platform, ended.execution),
+        load=partial(_state, platform, find_graph, ended.execution, ended.status),
     )
 
 
@@ -393,9 +401,17 @@ def _told(failure: Failure) -> RunError:
     return RunError(failure.type, failure.message, None)
 
 
-def _last_state(platform: Platform, execution: ExecutionId) -> Mapping[str, Any]:
-    """The state as last recorded; nothing when the execution never got so far."""
+def _state(
+    platform: Platform, find_graph: FindGraph, execution: ExecutionId, status: TrialStatus
+) -> Mapping[str, Any]:
+    """As `output_of` has it where the graph is known; else all of the state as plain data.
+
+    Nothing when the execution never got so far.
+    """
     try:
-        return state_at(platform, execution, None, "", None)
+        graph = find_graph(started_of(platform, execution))
+        if graph is not None:
+            return output_of(platform, execution, status, graph)
+        return state_at(platform, execution, None, "", None).channels
     except CheckpointNotFound:
         return {}
