@@ -3,12 +3,23 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine, select
 
-from wtb.domain.event_log import Append, EventLog, Origin
+from wtb.domain.batch import (
+    BatchFact,
+    BatchStarted,
+    CaseFinished,
+    CaseScored,
+    Scored,
+    Trial,
+    TrialStatus,
+    Usage,
+    trial_execution,
+)
+from wtb.domain.event_log import AnyFact, Append, EventLog, Origin
 from wtb.domain.execution import (
     CheckpointSaved,
     ExecutionFact,
@@ -23,12 +34,15 @@ from wtb.domain.execution import (
 )
 from wtb.domain.identifiers import (
     NULL_DIGEST,
+    BatchId,
     CheckpointId,
     Digest,
     Namespace,
     Position,
+    StreamName,
     TaskId,
     WorkerId,
+    batch_stream,
     execution_stream,
 )
 from wtb.projections.database import Columns
@@ -110,6 +124,44 @@ def saved(checkpoint: str, parent: str | None = None, *, namespace: str = "", st
     )
 
 
+def batch_started(cases: int = 1, combinations: tuple[dict[str, str], ...] = ({},), **more: Any) -> BatchStarted:
+    return BatchStarted(
+        workflow=more.pop("workflow", "w"),
+        graph="g",
+        worker=WorkerId("ada"),
+        cases=cases,
+        combinations=combinations,
+        **more,
+    )
+
+
+def case_finished(
+    case: str,
+    combination: int = 0,
+    repeat: int = 0,
+    *,
+    status: TrialStatus = "completed",
+    error: str = "",
+    tokens: int = 0,
+) -> CaseFinished:
+    """The case's place is what follows its first letter: that of ``c7`` is 7."""
+    place = int(case[1:])
+    return CaseFinished(
+        case=case,
+        combination=combination,
+        repeat=repeat,
+        execution=trial_execution(BatchId("b1"), Trial(case, combination, repeat), place),
+        status=status,
+        duration_us=5,
+        error=Failure(type="ValueError", message=error) if error else None,
+        usage=(Usage(model="small", input_tokens=tokens, output_tokens=1),) if tokens else (),
+    )
+
+
+def case_scored(case: str, combination: int = 0, repeat: int = 0, **scores: Scored) -> CaseScored:
+    return CaseScored(case=case, combination=combination, repeat=repeat, scores=scores)
+
+
 # --- The log and the read models ---------------------------------------------------------------------
 
 
@@ -123,7 +175,13 @@ class ReadModels:
 
     def given(self, execution: str, *facts: ExecutionFact) -> list[Position]:
         """Append facts to an execution, in one commit; their positions."""
-        stream = execution_stream(execution)
+        return self.told(execution_stream(execution), *facts)
+
+    def given_batch(self, batch: str, *facts: BatchFact) -> list[Position]:
+        """Append facts to a batch, in one commit; their positions."""
+        return self.told(batch_stream(batch), *facts)
+
+    def told(self, stream: StreamName, *facts: AnyFact) -> list[Position]:
         head = self.log.head(stream)
         times = [second * 1_000_000 for second, _ in enumerate(facts, head.version + 1)]
         (done,) = self.log.append([Append(stream, head, facts, times, Origin("ada"))])

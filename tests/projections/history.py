@@ -11,13 +11,42 @@ from typing import Annotated, TypedDict
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import RetryPolicy, interrupt
 
-from tests.projections.given import rows_of
-from wtb.domain.event_log import Append, EventLog, Origin, Recorded
-from wtb.domain.identifiers import StreamName
+from tests.projections.given import batch_started, case_finished, case_scored, rows_of
+from wtb.domain.batch import (
+    BatchCompleted,
+    BatchFact,
+    BatchResumed,
+    BatchStopped,
+    BatchStopRequested,
+    Case,
+    CasesAdded,
+)
+from wtb.domain.event_log import EMPTY_STREAM, Append, EventLog, Origin, Recorded
+from wtb.domain.identifiers import NULL_DIGEST, StreamName, WorkerId, batch_stream
 from wtb.infra.event_store.store import open_store
 from wtb.projections.database import Columns, engine_for
 from wtb.projections.projector import Projector
 from wtb.sdk import TestBench, WorkflowProject
+
+
+BATCH: list[BatchFact] = [
+    batch_started(cases=2, combinations=({}, {"answer": "short"}), scores=("exact",)),
+    CasesAdded(cases=(Case(id="c0", input=NULL_DIGEST), Case(id="c1", input=NULL_DIGEST))),
+    case_finished("c0", 0),
+    case_scored("c0", 0, exact=True),
+    case_finished("c0", 1, status="failed", error="broken"),
+    BatchStopRequested(reason="lunch"),
+    case_finished("c1", 0, tokens=7),
+    BatchStopped(reason="request", detail="lunch"),
+    BatchResumed(worker=WorkerId("bob")),
+    case_scored("c1", 0, exact=False),
+    case_finished("c0", 1),
+    case_scored("c0", 1, exact=True),
+    case_finished("c1", 1),
+    case_scored("c1", 1, exact=True),
+    BatchCompleted(duration_us=5),
+]
+"""A batch that was stopped and resumed, with a trial that failed and was tried again."""
 
 
 class State(TypedDict):
@@ -52,7 +81,8 @@ def _graph(*names: str, **nodes: object) -> StateGraph[State]:
 
 @cache
 def runs() -> tuple[Recorded, ...]:
-    """Events of executions that went well, side by side and nested, failed twice, paused, resumed, and were deleted."""
+    """Events of executions that went well, side by side and nested, failed twice, paused, resumed, and were deleted;
+    and of a batch."""
     with tempfile.TemporaryDirectory() as folder, TestBench(WorkflowProject("w", Path(folder) / "w.db")) as bench:
         begin: State = {"seen": []}
         bench.run(_graph("a", "b", "c"), begin, workflow="wide")
@@ -64,6 +94,9 @@ def runs() -> tuple[Recorded, ...]:
         bench.resume(paused, "yes")
         gone = bench.run(_graph("a"), begin, workflow="deleted").execution_id
         bench.platform.saver.delete_thread(gone)
+        origin, stream = Origin("ada"), batch_stream("b1")
+        times = [second * 1_000_000 for second in range(len(BATCH))]
+        bench.platform.store.append([Append(stream, EMPTY_STREAM, BATCH, times, origin)])
         return tuple(bench.log(limit=10_000))
 
 

@@ -300,3 +300,14 @@ def test_those_that_run_are_found_oldest_first(models: ReadModels) -> None:
     with models.now() as connection:
         found = [execution.id for execution in executions.running(connection)]
     assert found == ["e01", "e02", "e03", "e04", "e07", "e08", "e10", "e11"]
+
+
+def test_a_batch_s_executions_can_be_listed_alone(models: ReadModels) -> None:
+    for number, case in enumerate(("b1/c0", None, "b1/c/1", "b12/c0")):
+        models.given(f"e{number}", started().model_copy(update={"batch_case": case}))
+    with models.now() as connection:
+        found = walk(partial(executions.page, connection, batch="b1", limit=1))
+        assert [(row.id, row.batch_case) for row in found] == [("e2", "b1/c/1"), ("e0", "b1/c0")]
+        assert executions.page(connection, batch="c0").items == ()
+        with pytest.raises(InvalidCursor):
+            executions.page(connection, cursor=executions.page(connection, batch="b1", limit=1).next_cursor)

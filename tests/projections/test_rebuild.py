@@ -20,7 +20,8 @@ from wtb.projections.projector import SCHEMA, Projector, TableSet
 def objects(models: ReadModels) -> set[str]:
     """Names of the read models' tables and indexes, without the number of their generation."""
     found = inspect(models.engine)
-    tables = {name for name in found.get_table_names() if name.startswith(("wtb_exec", "wtb_steps", "wtb_check"))}
+    kept = ("wtb_events", "wtb_values", "wtb_index", "wtb_meta", "wtb_projections")
+    tables = {name for name in found.get_table_names() if name.startswith("wtb_") and name not in kept}
     indexes = {str(index["name"]).rstrip("0123456789") for table in tables for index in found.get_indexes(table)}
     return tables | indexes
 

@@ -72,12 +72,16 @@ def finished(
 
 
 def scored(
-    place: int, combination: int = 0, repeat: int = 0, *, case: str | None = None, raised: str | None = None, **scores: Scored
+    place: int,
+    combination: int = 0,
+    repeat: int = 0,
+    *,
+    case: str | None = None,
+    raised: str | None = None,
+    **scores: Scored,
 ) -> CaseScored:
     errors = {} if raised is None else {raised: Failure(type="TimeoutError", message="no answer")}
-    return CaseScored(
-        case=case or f"c{place}", combination=combination, repeat=repeat, scores=scores, errors=errors
-    )
+    return CaseScored(case=case or f"c{place}", combination=combination, repeat=repeat, scores=scores, errors=errors)
 
 
 def tell(bench: TestBench, *facts: BatchFact, batch: BatchId = B, apart_us: int = SECOND) -> None:

@@ -14,7 +14,7 @@ from wtb.interfaces.cli.refusals import EXIT_CODES, PIPE_CLOSED
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
 
 group: Any = typer.main.get_command(app)
-GROUPS = ("audit", "variants", "workflows")
+GROUPS = ("audit", "batch", "variants", "workflows")
 COMMANDS: dict[str, Any] = {name: command for name, command in group.commands.items() if name not in GROUPS} | {
     f"{name} {under}": command for name in GROUPS for under, command in group.commands[name].commands.items()
 }
@@ -42,6 +42,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
         "variants list", "variants show", "variants promote", "variants retire", "variants restore",
         "workflows list", "workflows show", "workflows versions", "workflows diff", "workflows draw",
         "workflows register", "workflows archive", "workflows restore",
+        "batch run", "batch resume", "batch stop", "batch list", "batch show", "batch trials", "batch report",
     }  # fmt: skip
 
 

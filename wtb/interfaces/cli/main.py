@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from wtb.interfaces.cli.audit_commands import audit_app
+from wtb.interfaces.cli.batch_commands import batch_app
 from wtb.interfaces.cli.control_commands import control
 from wtb.interfaces.cli.options import (
     AsOf,
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(audit_app)
 app.add_typer(variants_app)
 app.add_typer(workflows_app)
+app.add_typer(batch_app)
 
 
 def _version(asked: bool) -> None:

@@ -20,6 +20,8 @@ STATUS_STYLES = {
     "completed": "green",
     "running": "cyan",
     "paused": "yellow",
+    "stopped": "yellow",
+    "timed_out": "red",
     "interrupted": "yellow",
     "failed": "red",
     "lost": "magenta",

@@ -1,5 +1,7 @@
 """A batch's outcomes as data frames: a row for each trial that has ended."""
 
+import csv
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wtb.domain.errors import ExtraMissing
@@ -39,6 +41,16 @@ def _alike(values: list[Any]) -> list[Any]:
         return values
     kind: type = str if str in kinds else float
     return [None if value is None else kind(value) for value in values]
+
+
+def write_csv(result: BatchResult, path: Path) -> Path:
+    """A row for each trial under a line of names; what is missing is left empty."""
+    named = columns(result)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(named)
+        writer.writerows(zip(*named.values(), strict=True))
+    return path
 
 
 def pandas_frame(result: BatchResult) -> "pandas.DataFrame":

@@ -287,6 +287,12 @@ class BatchResult:
 
         return polars_frame(self)
 
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the rows of `to_pandas`. Raises `OSError`."""
+        from wtb.sdk.batches.frames import write_csv
+
+        return write_csv(self, Path(path))
+
     def to_junit(self, path: str | Path) -> Path:
         """Write JUnit XML: a suite for each combination, a test case for each trial. Raises `ExtraMissing`, `OSError`.
 
@@ -360,7 +366,14 @@ def batch_result(platform: Platform, batch: BatchId, find_graph: FindGraph) -> B
         combinations=combinations,
         cases=RecordedCases(platform, record.cases),
         outcomes=tuple(
-            _outcome(platform, find_graph, trial, record.finished[trial], record.scored.get(trial), combinations[trial.combination])
+            _outcome(
+                platform,
+                find_graph,
+                trial,
+                record.finished[trial],
+                record.scored.get(trial),
+                combinations[trial.combination],
+            )
             for trial in sorted(record.finished, key=lambda each: (places[each.case], *each[1:]))
         ),
         preferences=tuple(
@@ -401,9 +414,7 @@ def _told(failure: Failure) -> RunError:
     return RunError(failure.type, failure.message, None)
 
 
-def _state(
-    platform: Platform, find_graph: FindGraph, execution: ExecutionId, status: TrialStatus
-) -> Mapping[str, Any]:
+def _state(platform: Platform, find_graph: FindGraph, execution: ExecutionId, status: TrialStatus) -> Mapping[str, Any]:
     """As `output_of` has it where the graph is known; else all of the state as plain data.
 
     Nothing when the execution never got so far.
