@@ -8,7 +8,7 @@ from wtb.domain.batch import BatchStatus, TrialStatus
 from wtb.domain.errors import InvalidRequest
 from wtb.interfaces.cli.asking import more
 from wtb.interfaces.cli.batch_display import outlook, show_result
-from wtb.interfaces.cli.output import console, duration, moment, plain, print_json, status, table, text
+from wtb.interfaces.cli.output import console, duration, moment, print_json, status, table, text
 from wtb.interfaces.cli.shared import Shared
 from wtb.sdk.batches.comparison_matrix import value_text
 from wtb.sdk.batches.document import document
@@ -95,8 +95,7 @@ def trials(
 
 def stop(shared: Shared, batch_id: str, reason: str) -> int:
     with shared.bench() as bench:
-        bench.stop_batch(batch_id, reason)
-        row = bench.batch_info(batch_id)
+        row = bench.stop_batch(batch_id, reason)
     if shared.json:
         print_json(row)
         return 0
@@ -121,7 +120,7 @@ def report(
                 _write(path, write)
                 written.append(path)
     if shared.json:
-        print_json({**document(result), "written": [plain(str(path)) for path in written]})
+        print_json({**document(result), "written": [str(path) for path in written]})
         return 0
     if markdown:
         sys.stdout.write(result.to_markdown())

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from wtb.interfaces.cli.options import Config, Cursor, Db, Graph, GraphName, Json, Reason, Variants
+from wtb.interfaces.cli.options import Config, Cursor, Db, ExecutorName, Graph, GraphName, Json, Reason, Variants
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch.", show_default=False)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
@@ -23,7 +23,7 @@ Preferences = Annotated[
     typer.Option("--preference", metavar="module:attribute", help="Says which of two is better; may be repeated."),
 ]
 Executor = Annotated[
-    Literal["auto", "threads", "asyncio", "processes", "ray"] | None,
+    ExecutorName | None,
     typer.Option(
         "--executor", help="Who runs the trials; else auto: threads, or an event loop for graphs that need it."
     ),
@@ -57,9 +57,15 @@ def run(
         typer.Option(
             "--from-executions",
             metavar="STATUS|ID",
-            help="Instead of a file: the inputs of past executions, such as failed, or ids; may be repeated.",
+            help="Instead of a file: the inputs of the workflow's past executions, such as failed; or ids, repeated.",
         ),
     ] = None,
+    from_batch: Annotated[
+        str | None, typer.Option("--from-batch", metavar="ID", help="Instead of a file: the cases of another batch.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, metavar="N", help="At most so many past executions, the newest.")
+    ] = 50,
     variant: Annotated[
         list[str] | None,
         typer.Option(
@@ -124,6 +130,8 @@ def run(
         graph=graph,
         cases=cases,
         from_executions=tuple(from_executions or ()),
+        from_batch=from_batch,
+        limit=limit,
         variants=tuple(variant or ()),
         combinations=tuple(combination or ()),
         scores=tuple(score or ()),

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from wtb.domain.batch import Budget, Price
+from wtb.domain.batch import Budget, Price, TrialStatus
 from wtb.domain.errors import InvalidCase, InvalidRequest
 from wtb.interfaces.cli.batch_display import outlook, resume_command, show_result
 from wtb.interfaces.cli.batch_progress import batch_progress
+from wtb.interfaces.cli.options import ExecutorName, Status
 from wtb.interfaces.cli.output import print_json
 from wtb.interfaces.cli.refusals import INTERRUPTED
 from wtb.interfaces.cli.running import Choice
@@ -22,6 +23,10 @@ from wtb.sdk.loading import Graphs, load_attribute
 from wtb.sdk.platform import new_execution_id
 
 
+STATUSES = frozenset(get_args(Status)) | frozenset(get_args(TrialStatus))
+"""What past executions may be looked for by; anything else is an id."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """A batch as it is asked for on a command line."""
@@ -29,13 +34,15 @@ class Wish:
     graph: str
     cases: Path | None
     from_executions: tuple[str, ...]
+    from_batch: str | None
+    limit: int
     variants: tuple[str, ...]
     combinations: tuple[str, ...]
     scores: tuple[str, ...]
     preferences: tuple[str, ...]
     repeats: int
     max_concurrency: int | None
-    executor: str
+    executor: ExecutorName
     timeout: float | None
     attempts: int
     fail_fast: bool
@@ -58,11 +65,12 @@ def run(shared: Shared, wish: Wish, quiet: bool) -> int:
         preferences = [attribute_given(each, "--preference") for each in wish.preferences]
         with shared.bench() as bench:
             batch = wish.id or new_execution_id()
+            workflow = bench.register(graph, workflow=wish.workflow or name)
             given = ["--graph", wish.graph, *_named_again(wish)]
             with attended(shared, batch, given), batch_progress(shown=not (shared.json or quiet)) as progress:
                 result = bench.batch(
                     graph,
-                    _cases(bench, wish),
+                    _cases(bench, wish, workflow),
                     variants=varied,
                     scores=asked,
                     preferences=preferences,
@@ -75,7 +83,7 @@ def run(shared: Shared, wish: Wish, quiet: bool) -> int:
                     budget=_budget(wish),
                     prices=prices or None,
                     share_prefix=wish.share_prefix,
-                    workflow=wish.workflow or name,
+                    workflow=workflow,
                     batch_id=batch,
                     description=wish.description,
                     progress=progress,
@@ -91,7 +99,7 @@ def resume(
     preference: Sequence[str],
     retry_failed: bool,
     concurrency: int | None,
-    executor: str | None,
+    executor: ExecutorName | None,
     quiet: bool,
 ) -> int:
     with shared.output_for_json(), shared.bench() as bench:
@@ -138,11 +146,27 @@ def tell(shared: Shared, result: BatchResult) -> int:
 # --- reading what is asked for ------------------------------------------------------------------------
 
 
-def _cases(bench: TestBench, wish: Wish) -> object:
+def _cases(bench: TestBench, wish: Wish, workflow: str) -> Any:
     """A file's, or those that past executions began with."""
-    if (wish.cases is None) == (not wish.from_executions):
-        raise InvalidCase("a batch needs cases", hint="Give a .jsonl or .csv file, or --from-executions, but not both.")
-    return wish.cases if wish.cases is not None else bench.cases_from(wish.from_executions)
+    past = bool(wish.from_executions) or wish.from_batch is not None
+    if (wish.cases is not None) == past:
+        raise InvalidCase(
+            "a batch needs cases",
+            hint="Give a .jsonl or .csv file, or --from-executions or --from-batch, but not both.",
+        )
+    if wish.cases is not None:
+        return wish.cases
+    named = [each for each in wish.from_executions if each not in STATUSES]
+    if named and (len(named) < len(wish.from_executions) or wish.from_batch is not None):
+        raise InvalidRequest(
+            "executions are named or looked for, not both", hint="Give ids, or one status; --from-batch takes a status."
+        )
+    if len(wish.from_executions) > 1 and not named:
+        raise InvalidRequest("executions are looked for by one status", hint="Give one, or ids.")
+    if named:
+        return bench.cases_from(named)
+    status = wish.from_executions[0] if wish.from_executions else None
+    return bench.cases_from(status=status, workflow=workflow, batch=wish.from_batch, limit=wish.limit)
 
 
 def _budget(wish: Wish) -> Budget | None:

@@ -29,6 +29,7 @@ AsOf = Annotated[
     str | None,
     typer.Option("--as-of", metavar="POSITION|TIME", help="As the world was at a position of the log, or at a time."),
 ]
+ExecutorName = Literal["auto", "threads", "asyncio", "processes", "ray"]
 Status = Literal["running", "paused", "completed", "failed", "cancelled"]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")]
 IfVersion = Annotated[
