@@ -22,7 +22,6 @@ from wtb.sdk.batches.result import BatchResult
 from wtb.sdk.loading import Graphs, load_attribute
 from wtb.sdk.platform import new_execution_id
 
-
 STATUSES = frozenset(get_args(Status)) | frozenset(get_args(TrialStatus))
 """What past executions may be looked for by; anything else is an id."""
 
