@@ -28,7 +28,6 @@ from wtb.projections.database import Columns, engine_for
 from wtb.projections.projector import Projector
 from wtb.sdk import TestBench, WorkflowProject
 
-
 BATCH: list[BatchFact] = [
     batch_started(cases=2, combinations=({}, {"answer": "short"}), scores=("exact",)),
     CasesAdded(cases=(Case(id="c0", input=NULL_DIGEST), Case(id="c1", input=NULL_DIGEST))),

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.sdk.given_batch import (
-    B,
     TWO,
+    B,
     add_cases,
     batch_started,
     finished,
@@ -70,7 +70,7 @@ def test_regressions_and_improvements_lead_to_the_executions_where_they_part(qui
     assert (worse.case, worse.before, worse.after, worse.a, worse.b) == ("c0", 1.0, 0.0, ids[0], ids[1])
     assert (better.case, better.difference, better.a, better.b) == ("c1", 1.0, ids[2], ids[3])
     assert worse.command == f"wtb diff {ids[0]} {ids[1]}"
-    assert [step.node for step in quick_bench.diff(worse.a, worse.b).different][0] == "answer"
+    assert next(step.node for step in quick_bench.diff(worse.a, worse.b).different) == "answer"
     assert result.improvements("exact", baseline=1)[0].a == ids[1]
 
 
@@ -151,7 +151,7 @@ def test_a_failure_is_told_and_raised(quick_bench: TestBench) -> None:
     tell(quick_bench, batch_started(2), no_cases(2), *ends)
     result = quick_bench.batch_result(B)
     assert [outcome.status for outcome in result.failures] == ["failed", "timed_out", "lost"]
-    with pytest.raises(BatchFailedError, match="3 of 4 trials failed; the first is case 'c0'.*ValueError"):
+    with pytest.raises(BatchFailedError, match=r"3 of 4 trials failed; the first is case 'c0'.*ValueError"):
         result.raise_for_status()
     assert str(FAILED.split()[0]) in repr(result)
 

@@ -90,7 +90,7 @@ class Page:
 
 def html(result: BatchResult) -> str:
     """The page. Raises `ExtraMissing`."""
-    return str(_template().render(page=_page(result)))
+    return _clean(_template().render(page=_page(result)))
 
 
 @cache
@@ -132,14 +132,13 @@ def _page(result: BatchResult) -> Page:
         plots=[_plots(result, found, f"score{number}") for number, found in enumerate(statistics)],
         latencies=plots.latencies(result, "latency"),
         cells=[
-            (case, [[_cell(result, outcome, ways) for outcome in matrix[case, place]] for place in columns])
-            for columns in [range(len(result.combinations))]
+            (case, [_cells(result, matrix[case, place], ways) for place in range(len(result.combinations))])
             for case in result.cases.ids[:most_cases]
         ],
         more_cases=max(0, len(result.cases) - most_cases),
         changes=[table for table in changes if table is not None],
         failures=_table("failures", "Failures", FAILURE_HEADS, failure_rows(result, troubled(result))),
-        settings=[(name, _clean(value)) for name, value in settings_rows(result)],
+        settings=settings_rows(result),
     )
 
 
@@ -149,13 +148,18 @@ def _table(id: str, title: str, heads: Row, rows: Sequence[Row], verdict: int | 
         return None
     marked = ["" if verdict is None else row[verdict].replace(" ", "-") for row in rows[:MOST_ROWS]]
     heads, shown = filled(heads, rows[:MOST_ROWS])
-    clean = [tuple(map(_clean, row)) for row in shown]
-    return Table(id, title, heads, clean, max(0, len(rows) - MOST_ROWS), marked)
+    return Table(id, title, heads, shown, max(0, len(rows) - MOST_ROWS), marked)
 
 
 def _plots(result: BatchResult, found: ScoreStatistics, name: str) -> Plots:
     drawn = (plots.means(result, found, f"{name}-means"), plots.differences(result, found, f"{name}-differences"))
-    return Plots(_clean(found.name), [svg for svg in drawn if svg is not None])
+    return Plots(found.name, [svg for svg in drawn if svg is not None])
+
+
+def _cells(result: BatchResult, outcomes: Sequence[Outcome], ways: dict[str, bool | None]) -> list[Cell]:
+    """A cell for each repeat, of those that haven't ended too."""
+    left = result.settings.repeats - len(outcomes)
+    return [*(_cell(result, outcome, ways) for outcome in outcomes), *[Cell("…", "dim", "not finished")] * left]
 
 
 def _cell(result: BatchResult, outcome: Outcome, ways: dict[str, bool | None]) -> Cell:
@@ -164,7 +168,7 @@ def _cell(result: BatchResult, outcome: Outcome, ways: dict[str, bool | None]) -
     if not look and outcome.status == "completed" and answers:
         good = sum(_is_good(name, value, ways) for name, value in outcome.scores.items() if isinstance(value, bool))
         look = "good" if good == len(answers) else "bad" if good == 0 else "mixed"
-    return Cell(_clean(outcome_text(outcome, result.scores)), look, _clean(outcome.execution_id))
+    return Cell(outcome_text(outcome, result.scores), look, outcome.execution_id)
 
 
 def _is_good(name: str, value: Scored, ways: dict[str, bool | None]) -> bool:
