@@ -13,6 +13,7 @@ from wtb.infra.langgraph.checkpointer import EventSourcedSaver
 from wtb.infra.redaction import Redaction
 from wtb.projections.variants import Variant
 from wtb.sdk.as_of import View
+from wtb.sdk.batches.result import BatchResult
 from wtb.sdk.changes import Change
 from wtb.sdk.comparison import Comparison, FirstDifference, StepComparison
 from wtb.sdk.promotion import VariantChange
@@ -22,6 +23,7 @@ from wtb.sdk.test_bench import TestBench
 from wtb.sdk.workflow_project import WorkflowProject
 
 __all__ = [
+    "BatchResult",
     "Change",
     "Commanded",
     "Comparison",
