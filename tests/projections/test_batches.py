@@ -123,12 +123,13 @@ def test_pages_lead_through_what_was_asked_for_those_started_last_first(models: 
         end = [BatchCompleted(duration_us=1)] if number % 2 else []
         models.given_batch(f"b{number}", batch_started(workflow=f"w{number // 3}"), case_finished("c0"), *end)
     with models.now() as connection:
-        for wanted, ids in (
+        asked: list[tuple[dict[str, Any], str]] = [
             ({}, "43210"),
             ({"status": "completed"}, "31"),
             ({"workflow": "w0"}, "210"),
             ({"status": "running", "workflow": "w1"}, "4"),
-        ):
+        ]
+        for wanted, ids in asked:
             found = walk(partial(batches.page, connection, limit=2, **wanted))
             assert [row.id for row in found] == [f"b{number}" for number in ids]
             assert all(row.finished == 1 for row in found)

@@ -13,14 +13,14 @@ from tests.projections.given import (
     second,
     walk,
 )
-from wtb.domain.batch import CaseScored
+from wtb.domain.batch import CaseScored, Scored
 from wtb.domain.errors import InvalidCursor, InvalidRequest
 from wtb.domain.execution import Failure
 from wtb.domain.identifiers import BatchId, ExecutionId
 from wtb.projections import trials
 from wtb.projections.trials import TrialRow, Usage
 
-TWO = ({}, {"answer": "short"})
+TWO: tuple[dict[str, str], ...] = ({}, {"answer": "short"})
 
 
 def rows(models: ReadModels, batch: str = "b1") -> tuple[TrialRow, ...]:
@@ -56,7 +56,7 @@ def test_a_trial_is_shown_once_it_has_ended(models: ReadModels) -> None:
 
 
 def test_scores_are_shown_as_they_were_told(models: ReadModels) -> None:
-    told = {"exact": True, "length": 7, "share": 1.0, "tone": "kind"}
+    told: dict[str, Scored] = {"exact": True, "length": 7, "share": 1.0, "tone": "kind"}
     errors = {"judge": Failure(type="TimeoutError", message="no answer")}
     models.given_batch("b1", batch_started(), case_finished("c0"))
     rows(models)  # in the tables before it is scored

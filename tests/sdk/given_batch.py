@@ -80,8 +80,15 @@ def scored(
     raised: str | None = None,
     **scores: Scored,
 ) -> CaseScored:
+    return told(case or f"c{place}", combination, repeat, scores, raised)
+
+
+def told(
+    case: str, combination: int, repeat: int, scores: Mapping[str, Scored], raised: str | None = None
+) -> CaseScored:
+    """What scores with any names said, and which raised."""
     errors = {} if raised is None else {raised: Failure(type="TimeoutError", message="no answer")}
-    return CaseScored(case=case or f"c{place}", combination=combination, repeat=repeat, scores=scores, errors=errors)
+    return CaseScored(case=case, combination=combination, repeat=repeat, scores=dict(scores), errors=errors)
 
 
 def tell(bench: TestBench, *facts: BatchFact, batch: BatchId = B, apart_us: int = SECOND) -> None:

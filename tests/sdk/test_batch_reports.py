@@ -7,13 +7,14 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from junitparser.xunit2 import JUnitXml
 
-from tests.sdk.given_batch import B, batch_started, finished, no_cases, run_batch, scored, tell
-from wtb.domain.batch import BatchCompleted, BatchStopped, Budget, Price
+from tests.sdk.given_batch import B, batch_started, finished, no_cases, run_batch, scored, tell, told
+from wtb.domain.batch import BatchCompleted, BatchFact, BatchStopped, Budget, Price
 from wtb.domain.errors import ExtraMissing
 from wtb.sdk import TestBench
 from wtb.sdk.batches import page
@@ -39,11 +40,11 @@ def nasty(bench: TestBench) -> BatchResult:
         no_cases(0).model_copy(update={"cases": (no_cases(1).cases[0].model_copy(update={"id": text}),)}),
         finished(0, status="failed", error=text),
         finished(0, 1),
-        scored(0, 1, **{text: True, "label": text}),
+        told("c0", 1, 0, {text: True, "label": text}),
         finished(1, case=text),
-        scored(1, case=text, raised=text, **{text: True}),
+        told(text, 0, 0, {text: True}, raised=text),
         finished(1, 1, case=text),
-        scored(1, 1, case=text, **{text: False}),
+        told(text, 1, 0, {text: False}),
         BatchStopped(reason="request", detail=text),
     )
     return bench.batch_result(B)
@@ -108,7 +109,7 @@ def test_polars_has_the_same_rows(mixed: BatchResult) -> None:
 
 
 def test_values_of_several_kinds_make_one_column(quick_bench: TestBench) -> None:
-    facts = [
+    facts: list[BatchFact] = [
         *(finished(place, 0) for place in range(3)),
         scored(0, exact=True, length=True),
         scored(1, exact=0.5, length="long"),
@@ -140,7 +141,7 @@ def test_a_batch_in_which_nothing_has_ended_has_empty_reports(quick_bench: TestB
 
 def test_junit_has_a_suite_for_each_combination_and_a_case_for_each_trial(mixed: BatchResult, tmp_path: Path) -> None:
     path = mixed.to_junit(tmp_path / "b.xml")
-    document = JUnitXml.fromfile(str(path))
+    document: Any = JUnitXml.fromfile(str(path))
     first, second = list(document)
     assert (first.name, second.name) == ("notes: answer=default", "notes: answer=short")
     assert [case.name for case in second] == ["c0 #0", "c0 #1", "c1 #0", "c1 #1"]
@@ -254,7 +255,7 @@ def test_the_page_needs_nothing_but_itself_and_is_the_same_each_time(mixed: Batc
     assert (tmp_path / "b.html").read_text(encoding="utf-8") == html == mixed.to_html()
     text = "".join(check_alone(html).texts)
     assert html.count("<svg") == 5  # means and differences of both scores, and how long it took
-    for told in (
+    for shown in (
         "stopped (budget), 7 of 8 trials, 1 failed",
         "9 tokens",
         "wtb diff b1.0.0.0 b1.0.1.0",
@@ -263,7 +264,7 @@ def test_the_page_needs_nothing_but_itself_and_is_the_same_each_time(mixed: Batc
         "threads, 4 at once",
         "answer=short",
     ):
-        assert told in text
+        assert shown in text
     assert "…" in text  # the trial that hasn't ended
 
 
