@@ -389,7 +389,7 @@ def test_of_two_forks_with_one_id_the_second_leaves_no_trace(bench: TestBench, m
 
     def overtaken(self: Brancher, original: CheckpointSaved) -> CheckpointId:
         monkeypatch.setattr(Brancher, "copy", copy)
-        bench.platform.saver.end("kid")
+        bench.platform.saver.end("kid", self.recording)
         bench.fork(one.execution_id, step=1, new_id="kid")
         bench.platform.saver.begin("kid", self.recording)
         return copy(self, original)

@@ -90,7 +90,7 @@ def giving_up(run: Run) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        run.platform.saver.end(run.execution)
+        run.platform.saver.end(run.execution, run.recording)
         raise
 
 
@@ -148,7 +148,7 @@ def begin(
         try:
             recording.commit()
         except WtbError:
-            platform.saver.end(execution)
+            platform.saver.end(execution, recording)
             raise
 
 

@@ -6,10 +6,11 @@ obeys before the next node starts.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import cast
 
 from wtb.domain import decisions
-from wtb.domain.errors import VersionConflict
+from wtb.domain.errors import ExecutionNotFound, VersionConflict, WrongStatus
 from wtb.domain.event_log import Append, Origin
 from wtb.domain.execution import (
     BreakpointsSet,
@@ -52,6 +53,17 @@ def cancel(
         return decisions.cancel(execution, state, reason, alive=alive)
 
     return _command(platform, execution, decide, origin, if_version)
+
+
+def shut_out(platform: Platform, execution: ExecutionId, reason: str, origin: Origin) -> None:
+    """End an execution that this process runs, at once, whatever its node is at.
+
+    Who runs it finds out when its node has ended, and can record nothing more.
+    Nothing happens when it has ended before.
+    """
+    platform.saver.give_up(execution, WrongStatus(execution, "cancelled", "go on"))
+    with suppress(ExecutionNotFound, WrongStatus):
+        cancel(platform, execution, reason, origin)
 
 
 def set_breakpoints(

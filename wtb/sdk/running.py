@@ -21,7 +21,7 @@ from wtb.domain.execution import (
 from wtb.domain.identifiers import ExecutionId, Namespace, Position, node_path
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.langgraph.own_loop import in_a_loop
-from wtb.infra.langgraph.recording import Recording
+from wtb.infra.langgraph.recording import RECORDING, Recording
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import CustomStreamed, Interrupt, PauseReason, RunError, RunResult, Status, TokenStreamed
 from wtb.sdk.state import state_at
@@ -69,6 +69,7 @@ def config_of(run: Run) -> RunnableConfig:
     folder = run.platform.output_dir / run.execution
     folder.mkdir(parents=True, exist_ok=True)
     configurable = {**given.get("configurable", {}), "thread_id": run.execution, "output_dir": str(folder)}
+    configurable[RECORDING] = run.recording
     return {**given, "configurable": configurable}
 
 
@@ -89,7 +90,7 @@ def drive(run: Run) -> RunResult:
         _abandoned(run, stop)
         raise
     finally:
-        run.platform.saver.end(run.execution)
+        run.platform.saver.end(run.execution, run.recording)
     _seal_when_due(run)
     return result
 
@@ -105,7 +106,7 @@ async def adrive(run: Run) -> RunResult:
         _abandoned(run, stop)
         raise
     finally:
-        run.platform.saver.end(run.execution)
+        run.platform.saver.end(run.execution, run.recording)
     if run.platform.sealer.is_due(run.recording.journal.position):
         await asyncio.to_thread(_seal_when_due, run)
     return result

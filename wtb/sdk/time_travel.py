@@ -156,7 +156,7 @@ def rest(run: Run) -> RunResult:
         run.recording.journal.note(ExecutionPaused(reason="request"))
         run.recording.commit()
     finally:
-        run.platform.saver.end(run.execution)
+        run.platform.saver.end(run.execution, run.recording)
     return RunResult(
         execution_id=run.execution,
         workflow=run.workflow,
@@ -225,11 +225,12 @@ def undo_rollback(platform: Platform, execution: ExecutionId, request: Request, 
         return
     facts = decisions.undo_rollback(execution, stands.state, reason)
     assert moved is not None
-    begin(platform, execution, recording_of(platform, execution, stands.head, request.origin, {}), facts)
+    recording = recording_of(platform, execution, stands.head, request.origin, {})
+    begin(platform, execution, recording, facts)
     try:
         _restore(platform, execution, moved.files)
     finally:
-        platform.saver.end(execution)
+        platform.saver.end(execution, recording)
 
 
 def edit(platform: Platform, execution: ExecutionId, request: Request, changes: Changes) -> None:
@@ -344,7 +345,7 @@ def _taking(run: Run) -> Iterator[None]:
     try:
         yield
     finally:
-        run.platform.saver.end(run.execution)
+        run.platform.saver.end(run.execution, run.recording)
 
 
 def _put_files_back(run: Run, manifest: Digest | None) -> None:

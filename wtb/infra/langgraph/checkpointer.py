@@ -27,7 +27,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from wtb.domain.errors import ExecutionTaken, InvalidRequest
+from wtb.domain.errors import ExecutionTaken, InvalidRequest, WrongStatus, WtbError
 from wtb.domain.event_log import Append, Origin
 from wtb.domain.execution import CheckpointSaved, CheckpointsDeleted, WritesSaved
 from wtb.domain.identifiers import CheckpointId, Digest, Namespace, StreamName, TaskId, execution_of, execution_stream
@@ -36,7 +36,7 @@ from wtb.infra.event_store.journal import Committer, Journal
 from wtb.infra.event_store.store import EventStore, Synchronous, open_store
 from wtb.infra.langgraph.history import History, config_at, coordinates
 from wtb.infra.langgraph.internals import CONTROL_WRITES, ERROR
-from wtb.infra.langgraph.recording import Channels, Recording
+from wtb.infra.langgraph.recording import RECORDING, Channels, Recording
 
 RECORDINGS_KEPT = 512
 """How many threads' write positions a saver used alone remembers; others are read again."""
@@ -100,10 +100,17 @@ class EventSourcedSaver(BaseCheckpointSaver[str]):
 
     # --- recordings -------------------------------------------------------------------------------
 
-    def recording(self, thread: str) -> Recording:
-        """The thread's recording: the one under way, or one that begins where its stream ends."""
+    def recording(self, thread: str, config: RunnableConfig | None = None) -> Recording:
+        """The thread's recording: the one under way, or one that begins where its stream ends.
+
+        ``config`` tells on behalf of which run: one that was given up, or has ended,
+        finds itself shut out. Raises what it was given up for, or `WrongStatus`.
+        """
+        asking: Recording | None = None if config is None else config["configurable"].get(RECORDING)
         with self._lock:
             known = self._recordings.get(thread)
+            if asking is not None and asking is not known and asking.journal.stream == execution_stream(thread):
+                raise asking.journal.failure or WrongStatus(thread, "no longer run by this", "go on")
             # A run that can't be recorded any more is given up: what LangGraph still has to say about it is not news.
             if known is not None and (known.engine or known.journal.failure is None):
                 self._recordings.move_to_end(thread)
@@ -127,11 +134,22 @@ class EventSourcedSaver(BaseCheckpointSaver[str]):
             self._recordings[thread] = recording
             self.committer.busy += 1
 
-    def end(self, thread: str) -> None:
-        """The thread is no longer recorded: what was noted is durable, or given up."""
+    def end(self, thread: str, recording: Recording) -> None:
+        """The thread is no longer recorded by this: what was noted is durable, or given up."""
         with self._lock:
-            del self._recordings[thread]
-            self.committer.busy -= 1
+            if self._recordings.get(thread) is recording:
+                del self._recordings[thread]
+                self.committer.busy -= 1
+
+    def give_up(self, thread: str, failure: WtbError) -> None:
+        """Have nobody record this thread any more; the run under way, if any, gets ``failure`` when it next says
+        something. What it had noted and wasn't durable is lost.
+        """
+        with self._lock:
+            known = self._recordings.get(thread)
+        if known is not None and known.engine:
+            known.journal.failed(failure)
+            self.end(thread, known)
 
     def queues(self, thread: str) -> bool:
         """Whether what is put for this thread is only queued, because a run says when it must be durable."""
@@ -174,7 +192,7 @@ class EventSourcedSaver(BaseCheckpointSaver[str]):
         self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata
     ) -> tuple[Recording, RunnableConfig]:
         thread, namespace, parent = coordinates(config)
-        recording = self.recording(thread)
+        recording = self.recording(thread, config)
         known = self._channels_at(recording, namespace, parent)
         held = checkpoint["channel_values"]
         channels: dict[str, tuple[str | int | float, Digest | None]] = {}
@@ -243,7 +261,7 @@ class EventSourcedSaver(BaseCheckpointSaver[str]):
     ) -> Recording | None:
         """Note writes that aren't noted yet; the recording to commit, if that can't wait."""
         thread, namespace, checkpoint = coordinates(config)
-        recording = self.recording(thread)
+        recording = self.recording(thread, config)
         if recording.engine:
             if recording.covers(TaskId(task_id)):
                 return None  # a shell has noted what its node wrote

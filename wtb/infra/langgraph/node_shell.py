@@ -40,8 +40,8 @@ SKIPPED = "(skipped)"
 """What is recorded as the variant of a node whose writes were given instead of its being run."""
 
 Graph = Pregel[Any, Any, Any, Any]
-FindRecording = Callable[[str], Recording]
-"""Thread id to the recording of it that is under way."""
+FindRecording = Callable[[str, RunnableConfig], Recording]
+"""Thread id, and the config of a run, to the recording of it that is under way."""
 
 
 class Shells:
@@ -207,7 +207,7 @@ class Shell(RunnableSeq):
     def _attempt(self, config: RunnableConfig) -> tuple[Recording, Attempt]:
         info = config[CONF][CONFIG_KEY_RUNTIME].execution_info
         metadata = config["metadata"]
-        recording = self._recording_of(info.thread_id)
+        recording = self._recording_of(info.thread_id, config)
         checkpoint = CheckpointId(info.checkpoint_id)
         attempt = Attempt(
             node=metadata["langgraph_node"],

@@ -24,6 +24,9 @@ from wtb.infra.event_store.journal import Committer, Journal
 from wtb.infra.langgraph.control import Control, Request
 from wtb.infra.output_folder.scanning import OutputFolder
 
+RECORDING = "__wtb_recording"
+"""Where LangGraph's config of a run has its recording. Keys that begin so aren't kept in metadata."""
+
 Channels = Mapping[str, tuple[str | int | float, Digest | None]]
 
 
