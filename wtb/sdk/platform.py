@@ -3,7 +3,7 @@
 import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from uuid_utils import uuid7
 
 from wtb.domain.event_log import Origin
-from wtb.domain.identifiers import CheckpointId, ExecutionId
+from wtb.domain.identifiers import BatchId, CheckpointId, ExecutionId
 from wtb.infra.event_store.presence import Presence, open_presence
 from wtb.infra.event_store.seal import Sealer
 from wtb.infra.event_store.store import EventStore, Synchronous, open_store
@@ -40,6 +40,8 @@ class Platform:
     registry: Registry
     keep_files: bool = True
     """Whether the files of executions' output folders are kept at each checkpoint."""
+    batches: set[BatchId] = field(default_factory=set)
+    """Those that this process runs now."""
 
     def origin(self, *, cause: str | None = None, actor: str | None = None, trace: str | None = None) -> Origin:
         return Origin(actor or self.actor, cause, trace)
@@ -102,3 +104,8 @@ def now() -> str:
 def new_execution_id() -> ExecutionId:
     """A new id; later ones sort after earlier ones."""
     return ExecutionId(str(uuid7()))
+
+
+def new_batch_id() -> BatchId:
+    """As `new_execution_id`."""
+    return BatchId(str(uuid7()))

@@ -1,8 +1,11 @@
 """The bench: one line per verb; the work lives in the room named after it."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from concurrent.futures import Executor
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,6 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from wtb.domain.audit import LogSealed
 from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, InvalidRequest, NotFound, VariantNotFound
 from wtb.domain.batch import BatchStatus, TrialStatus
+from wtb.domain.batch import BatchStatus, Budget, Price, TrialStatus
 from wtb.domain.errors import BatchNotFound, CheckpointNotFound, Conflict, ExecutionNotFound, InvalidRequest, NotFound
 from wtb.domain.event_log import EMPTY_STREAM, Recorded
 from wtb.domain.execution import BreakpointsSet, ExecutionStarted
@@ -46,13 +50,20 @@ from wtb.sdk import audit, beginnings, bundles, comparing, control, files, promo
 from wtb.projections.trials import TrialRow
 from wtb.sdk import audit, beginnings, bundles, comparing, control, files, replay, retention, time_travel
 from wtb.sdk.as_of import View, as_of
+from wtb.sdk.batches import beginnings as batch_beginnings
+from wtb.sdk.batches.beginnings import Wish
+from wtb.sdk.batches.cases import Cases
+from wtb.sdk.batches.matrix import VariedBy, combinations
+from wtb.sdk.batches.progress import Progress
 from wtb.sdk.batches.result import BatchResult, batch_result
+from wtb.sdk.batches.workers import ExecutorName
 from wtb.sdk.beginnings import UNANSWERED
 from wtb.sdk.claims import FindGraph, Request, is_run
 from wtb.sdk.comparison import Comparison, FirstDifference
 from wtb.sdk.drawing import Format
 from wtb.sdk.files import File
 from wtb.sdk.lineage import Lineage, lineage
+from wtb.sdk.loading import Graphs
 from wtb.sdk.node_run import NodeRun, run_node
 from wtb.sdk.platform import new_execution_id, open_platform
 from wtb.sdk.promotion import VariantChange
@@ -1007,6 +1018,128 @@ class TestBench:
         return as_of(self.platform, self._workflows.get, when)
 
     # --- batches ----------------------------------------------------------------------------------
+
+    def batch(
+        self,
+        graph: object,
+        cases: Cases,
+        *,
+        variants: VariedBy | None = None,
+        scores: Sequence[object] = (),
+        preferences: Sequence[object] = (),
+        repeats: int = 1,
+        max_concurrency: int | None = None,
+        executor: ExecutorName | Executor = "auto",
+        timeout: float | timedelta | None = None,
+        attempts: int = 1,
+        fail_fast: bool = False,
+        budget: Budget | None = None,
+        prices: Mapping[str, Price] | None = None,
+        share_prefix: bool = False,
+        workflow: str | None = None,
+        batch_id: str | None = None,
+        description: str = "",
+        config: RunnableConfig | None = None,
+        context: Any = None,
+        progress: Progress | None = None,
+        actor: str | None = None,
+    ) -> BatchResult:
+        """Run many cases under many combinations of variants, each as an execution of its own, and compare them.
+
+        ``graph``: a graph, or ``module:attribute``. ``cases``: `Case` objects, mappings
+        with an ``input``, states, or a .jsonl or .csv file. ``variants``: node to all
+        that may stand in for it (every combination runs), or the combinations
+        themselves. ``scores`` and ``preferences`` are functions of a case and its
+        outcomes. ``timeout`` (seconds) is for one attempt. `docs/batches.md` tells the
+        rest. A trial that fails is told by the result. Raises `InvalidCase`,
+        `InvalidGraph`, `InvalidRequest`, `NodeNotFound`, `VariantNotFound`,
+        `BatchExists` or `StoreError`; then nothing has run.
+        """
+        wish = self._wish(
+            graph,
+            workflow,
+            variants,
+            cases=cases,
+            scores=scores,
+            preferences=preferences,
+            repeats=repeats,
+            max_concurrency=max_concurrency,
+            executor=executor,
+            timeout=timeout,
+            attempts=attempts,
+            fail_fast=fail_fast,
+            budget=budget,
+            prices=prices or {},
+            share_prefix=share_prefix,
+            batch_id=batch_id,
+            description=description,
+        )
+        origin = self.platform.origin(cause="batch", actor=actor)
+        begun = batch_beginnings.start(self.platform, wish, origin, Options(config, context), progress)
+        return self.batch_result(begun.run())
+
+    async def abatch(
+        self,
+        graph: object,
+        cases: Cases,
+        *,
+        variants: VariedBy | None = None,
+        scores: Sequence[object] = (),
+        preferences: Sequence[object] = (),
+        repeats: int = 1,
+        max_concurrency: int | None = None,
+        executor: ExecutorName | Executor = "auto",
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109  # of a trial
+        attempts: int = 1,
+        fail_fast: bool = False,
+        budget: Budget | None = None,
+        prices: Mapping[str, Price] | None = None,
+        share_prefix: bool = False,
+        workflow: str | None = None,
+        batch_id: str | None = None,
+        description: str = "",
+        config: RunnableConfig | None = None,
+        context: Any = None,
+        progress: Progress | None = None,
+        actor: str | None = None,
+    ) -> BatchResult:
+        """`batch` on the running event loop; cancelled, it cancels what is under way and is stopped."""
+        wish = self._wish(
+            graph,
+            workflow,
+            variants,
+            cases=cases,
+            scores=scores,
+            preferences=preferences,
+            repeats=repeats,
+            max_concurrency=max_concurrency,
+            executor=executor,
+            timeout=timeout,
+            attempts=attempts,
+            fail_fast=fail_fast,
+            budget=budget,
+            prices=prices or {},
+            share_prefix=share_prefix,
+            batch_id=batch_id,
+            description=description,
+        )
+        origin = self.platform.origin(cause="batch", actor=actor)
+        loop = asyncio.get_running_loop()
+        begun = batch_beginnings.start(self.platform, wish, origin, Options(config, context), progress, loop)
+        return self.batch_result(await begun.arun())
+
+    def _wish(self, graph: object, workflow: str | None, variants: VariedBy | None, **asked: Any) -> Wish:
+        if isinstance(graph, str):
+            named, graph = Graphs().named(graph)
+            workflow = workflow or named
+        name, runnable = self._workflows.register(graph, workflow)
+        return Wish(
+            workflow=name,
+            graph=runnable,
+            find_graph=partial(self._workflows.standing_in, runnable),
+            combinations=combinations(variants, self.project.variants.chosen),
+            **asked,
+        )
 
     def batches(
         self,

@@ -36,6 +36,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Where it begins instead of with its input."""
     break_before: tuple[str, ...] = ()
     """Nodes before which it is to stop; then it is what other trials are forked from."""
+    attempts: int = 1
+    """How often it may fail; one whose record says that it did isn't tried again."""
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -52,6 +54,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     execution: ExecutionId
     status: TrialStatus
     duration_us: int
+    attempts: int = 1
+    """That its record tells of."""
     error: Trouble | None = None
     usage: list[tuple[str, int, int]] = []
     """Model, input tokens, output tokens."""

@@ -8,11 +8,21 @@ from typing import Any
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 
 from wtb.domain.event_log import Origin
-from wtb.domain.execution import BreakpointsSet, Cancelled, Completed, Failed, Paused, Running
+from wtb.domain.execution import (
+    BreakpointsSet,
+    Cancelled,
+    Completed,
+    ExecutionCompleted,
+    ExecutionFailed,
+    Failed,
+    LifecycleFact,
+    Paused,
+    Running,
+)
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.sdk import beginnings, time_travel
 from wtb.sdk.batches.assignment import Assignment, Ended, Trouble
-from wtb.sdk.claims import Request, standing
+from wtb.sdk.claims import Request, Standing, standing
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import RunResult
 from wtb.sdk.running import Options, Run, adrive, drive
@@ -47,15 +57,19 @@ class TrialRunner:
         """The run of what is left to be done; how it ended, when nothing is."""
         execution = assignment.execution
         request = Request(lambda started: self.find_graph(started.variants), self.origin, _with(self.options, usage))
-        match standing(self.platform, execution).state:
+        now = standing(self.platform, execution)
+        failures = [fact for fact in now.facts if isinstance(fact, ExecutionFailed)]
+        match now.state:
+            case Failed() if len(failures) >= assignment.attempts:
+                return _told(now, failures[-1])
             case Running():
                 run = beginnings.recover(self.platform, execution, request)
                 assert run is not None  # else it would have been told to be taken
                 return run
             case Failed() | Cancelled():
                 return beginnings.retry(self.platform, execution, request, "tried again by its batch")
-            case Completed() | Paused() as stopped:
-                return Ended(execution=execution, status=stopped.status, duration_us=0)
+            case Completed() | Paused():
+                return _told(now, now.facts[-1])
             case _:
                 return self._start(assignment, request)
 
@@ -88,6 +102,19 @@ class TrialRunner:
             held=BreakpointsSet(before=assignment.break_before),
             batch_case=case,
         )
+
+
+def _told(now: Standing, last: LifecycleFact) -> Ended:
+    """How an execution ended, as its record tells; which tokens it used isn't in it."""
+    assert isinstance(now.state, Completed | Paused | Failed)
+    failures = sum(isinstance(fact, ExecutionFailed) for fact in now.facts)
+    return Ended(
+        execution=now.execution,
+        status=now.state.status,
+        duration_us=last.duration_us if isinstance(last, ExecutionCompleted | ExecutionFailed) else 0,
+        attempts=failures + (now.state.status != "failed"),
+        error=Trouble(last.error.type, last.error.message, last.node) if isinstance(last, ExecutionFailed) else None,
+    )
 
 
 def _with(options: Options, usage: UsageMetadataCallbackHandler) -> Options:

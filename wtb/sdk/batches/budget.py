@@ -1,0 +1,62 @@
+"""What a batch has used up of what it may use."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from wtb.domain.batch import Budget, Price, Usage
+from wtb.domain.errors import InvalidRequest
+
+MILLION = 1_000_000
+
+
+@dataclass(slots=True)
+class Spending:
+    """Adds up what trials used; a model without a price costs what it can't be told: see `check_budget`."""
+
+    budget: Budget | None
+    prices: Mapping[str, Price]
+    tokens: int = 0
+    cost: float = 0.0
+    unpriced: str | None = None
+    """A model that was used and has no price."""
+
+    def add(self, used: Iterable[Usage]) -> None:
+        for each in used:
+            self.tokens += each.input_tokens + each.output_tokens
+            price = self.prices.get(each.model)
+            if price is None:
+                self.unpriced = self.unpriced or each.model
+            else:
+                self.cost += (each.input_tokens * price.input + each.output_tokens * price.output) / MILLION
+
+    def used_up(self, seconds: float) -> str:
+        """What of the budget is used up, for people; empty when nothing is.
+
+        Where there is a limit to the cost, a model without a price ends it: what it
+        costs can't be told.
+        """
+        budget = self.budget
+        if budget is None:
+            return ""
+        if budget.seconds is not None and seconds >= budget.seconds:
+            return f"{seconds:.1f} of {budget.seconds:g} seconds"
+        if budget.tokens is not None and self.tokens >= budget.tokens:
+            return f"{self.tokens} of {budget.tokens} tokens"
+        if budget.cost is not None and self.unpriced is not None:
+            return f"model {self.unpriced!r} has no price, so the cost can't be told"
+        if budget.cost is not None and self.cost >= budget.cost:
+            return f"a cost of {self.cost:.4g} of {budget.cost:g}"
+        return ""
+
+
+def check_budget(budget: Budget | None, prices: Mapping[str, Price]) -> None:
+    """Raise `InvalidRequest` for a budget that can't be kept."""
+    if budget is None:
+        return
+    for name, most in (("seconds", budget.seconds), ("tokens", budget.tokens), ("cost", budget.cost)):
+        if most is not None and not most > 0:
+            raise InvalidRequest(f"a budget of {most} {name} allows nothing", hint="Give more, or leave it out.")
+    if budget.cost is not None and not prices:
+        raise InvalidRequest(
+            "a budget's cost needs the models' prices", hint='Give prices={"model": Price(input=…, output=…)}.'
+        )

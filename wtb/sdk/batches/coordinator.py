@@ -1,0 +1,321 @@
+"""Hands a batch's trials out, as many at a time as may be, and notes what comes of them."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Literal
+
+from wtb.domain.batch import (
+    FAILED,
+    BatchCompleted,
+    BatchStarted,
+    BatchStopped,
+    CaseFinished,
+    CaseScored,
+    Trial,
+    TrialStatus,
+    Usage,
+)
+from wtb.domain.errors import StoreError, TrialTimedOut, ValueMissing, WorkerDied, WtbError
+from wtb.domain.execution import Failure
+from wtb.sdk.batches.assessment import Assessment, Verdict
+from wtb.sdk.batches.assignment import Assignment, Ended, Trouble, Workers
+from wtb.sdk.batches.budget import Spending
+from wtb.sdk.batches.ledger import Ledger
+from wtb.sdk.batches.progress import BatchProgress, Progress
+from wtb.sdk.batches.record import Record
+
+StopReason = Literal["request", "fail_fast", "budget", "interrupted"]
+
+
+@dataclass(slots=True)
+class Job:
+    """A trial to be brought to its end."""
+
+    assignment: Assignment
+    attempts: int = 0
+    """Begun so far."""
+    usage: tuple[Usage, ...] = ()
+    """Of all attempts."""
+    began: float = 0.0
+    """Monotonic seconds: the last attempt."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What progress tells."""
+
+    total: int
+    finished: int = 0
+    failed: int = 0
+    tokens: int = 0
+    sums: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """Of each score: its values' sum, and how many there are."""
+
+    def finish(self, fact: CaseFinished) -> None:
+        self.finished += 1
+        self.failed += fact.status in FAILED
+        self.tokens += sum(used.input_tokens + used.output_tokens for used in fact.usage)
+
+    def score(self, fact: CaseScored) -> None:
+        for name, said in fact.scores.items():
+            if not isinstance(said, str):
+                total, count = self.sums.get(name, (0.0, 0))
+                self.sums[name] = (total + said, count + 1)
+
+
+class Coordinator:
+    """Runs a batch in the thread that calls `run`; keeps no states, and of trials only those under way.
+
+    Everything that happens comes through one inbox, as the call that deals with
+    it: so all of it is dealt with in that thread.
+    """
+
+    def __init__(
+        self,
+        started: BatchStarted,
+        ledger: Ledger,
+        workers: Workers,
+        assessment: Assessment,
+        jobs: Iterable[Job],
+        tally: Tally,
+        progress: Progress | None = None,
+        record: Record | None = None,
+    ) -> None:
+        """``jobs`` are asked for as there is room for them; ``record``: of a batch that is resumed."""
+        self._started = started
+        self._ledger = ledger
+        self._workers = workers
+        self._assessment = assessment
+        self._awaited: set[Verdict] = set()
+        self._ahead: Iterator[Job] = iter(jobs)
+        self._ready: deque[Job] = deque()
+        self._under_way: dict[Future[Ended], Job] = {}
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._timeout = None if started.timeout_us is None else started.timeout_us / 1e6
+        self._spending = Spending(started.budget, started.prices)
+        self._stopping: BatchStopped | None = None
+        self._tally = tally
+        self._progress = progress
+        self._record = record
+        self._began = monotonic()
+
+    # --- the loop ---------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until every trial has ended, or it is stopped.
+
+        Raises `StoreError` or `BatchTaken` when it can't be recorded any more, and
+        whatever stopped this thread, such as ``KeyboardInterrupt``; nothing is
+        under way then.
+        """
+        try:
+            self._work()
+        except BaseException as stop:
+            self._give_all_up()
+            if not isinstance(stop, Exception):
+                self._ledger.close(BatchStopped(reason="interrupted", detail=type(stop).__name__))
+            raise
+        self._ledger.close(self._end())
+        self._tell()
+
+    def interrupt(self) -> None:
+        """From any thread: stop at once, as by Ctrl-C."""
+        self._inbox.put(partial(self._stop_at_once, "interrupted", "cancelled"))
+
+    def _work(self) -> None:
+        self._tell()
+        if self._record is not None:
+            self._await(self._assessment.left_over(self._record))
+        while True:
+            self._hand_out()
+            if not self._under_way and not self._awaited:
+                return
+            with suppress(Empty):
+                self._inbox.get(timeout=self._patience())()
+            self._expire()
+            if self._ledger.is_due:
+                self._ledger.commit()
+
+    def _hand_out(self) -> None:
+        while len(self._under_way) < self._started.max_concurrency and self._may_go_on():
+            job = self._next()
+            if job is None:
+                return
+            self._begin(job)
+
+    def _next(self) -> Job | None:
+        return self._ready.popleft() if self._ready else next(self._ahead, None)
+
+    def _may_go_on(self) -> bool:
+        if self._stopping is None and self._ledger.stop_requested:
+            self._stopping = BatchStopped(reason="request")
+        if self._stopping is None and (used_up := self._spending.used_up(self._elapsed)):
+            self._stopping = BatchStopped(reason="budget", detail=used_up)
+        return self._stopping is None
+
+    def _begin(self, job: Job) -> None:
+        job.attempts += 1
+        job.began = monotonic()
+        future = self._workers.submit(job.assignment)
+        self._under_way[future] = job
+        future.add_done_callback(lambda done: self._inbox.put(partial(self._ended, done)))
+
+    def _patience(self) -> float | None:
+        """Seconds until something is to be done though nothing happens; None when there is no such thing."""
+        waits = [self._ledger.due_in] if self._ledger.pending else []
+        if self._timeout is not None and self._under_way:
+            oldest = next(iter(self._under_way.values()))  # they are in the order in which they were begun
+            waits.append(oldest.began + self._timeout - monotonic())
+        return max(0.0, min(waits)) if waits else None
+
+    # --- what happens -----------------------------------------------------------------------------
+
+    def _ended(self, future: "Future[Ended]") -> None:
+        job = self._under_way.pop(future, None)
+        if job is None:
+            return  # given up before
+        try:
+            ended = future.result()
+        except WorkerDied as death:
+            ended = _refused(job, "lost", death)
+        except ValueMissing as gone:
+            ended = _refused(job, "failed", gone)
+        except StoreError:
+            raise
+        except WtbError as refusal:
+            ended = _refused(job, "failed", refusal)
+        self._take(job, ended)
+
+    def _expire(self) -> None:
+        if self._timeout is None:
+            return
+        now = monotonic()
+        late = [future for future, job in self._under_way.items() if job.began + self._timeout <= now]
+        for future in late:
+            if future.done():
+                continue  # it is in the inbox
+            job = self._under_way.pop(future)
+            self._workers.give_up(job.assignment, future)
+            self._take(job, _refused(job, "timed_out", TrialTimedOut(f"it took longer than {self._timeout:g} s")))
+
+    def _take(self, job: Job, ended: Ended) -> None:
+        """An attempt is over: try again, or note the end."""
+        job.usage = added(job.usage, ended.tokens)
+        job.attempts = max(job.attempts, ended.attempts)
+        self._spending.add(ended.tokens)
+        if ended.status in FAILED and job.attempts < job.assignment.attempts:
+            self._ready.append(job)
+            return
+        trial = job.assignment.trial
+        error = ended.error
+        fact = CaseFinished(
+            case=trial.case,
+            combination=trial.combination,
+            repeat=trial.repeat,
+            execution=ended.execution,
+            status=ended.status,
+            duration_us=ended.duration_us,
+            attempts=job.attempts,
+            error=None if error is None else Failure(type=error.type, message=error.message),
+            usage=job.usage,
+        )
+        self._ledger.note(fact)
+        self._tally.finish(fact)
+        self._await(self._assessment.of(fact))
+        if self._started.fail_fast and ended.status in FAILED:
+            self._stop_at_once("fail_fast", f"case {trial.case!r} {ended.status.replace('_', ' ')}")
+        self._tell()
+
+    def _await(self, verdicts: Iterable[Verdict]) -> None:
+        for verdict in verdicts:
+            self._awaited.add(verdict)
+            verdict.add_done_callback(lambda done: self._inbox.put(partial(self._said, done)))
+
+    def _said(self, verdict: Verdict) -> None:
+        self._awaited.discard(verdict)
+        facts = verdict.result()
+        self._ledger.note(*facts)
+        for fact in facts:
+            if isinstance(fact, CaseScored):
+                self._tally.score(fact)
+        self._tell()
+
+    # --- stopping ---------------------------------------------------------------------------------
+
+    def _stop_at_once(self, reason: StopReason, detail: str) -> None:
+        self._stopping = self._stopping or BatchStopped(reason=reason, detail=detail)
+        self._give_all_up()
+
+    def _give_all_up(self) -> None:
+        """What is under way is cancelled, and not noted as finished: a resumed batch goes on with it."""
+        for future, job in [*self._under_way.items()]:
+            if not future.done():
+                del self._under_way[future]
+                self._workers.give_up(job.assignment, future)
+
+    def _end(self) -> BatchStopped | BatchCompleted:
+        if self._stopping is not None and self._tally.finished < self._tally.total:
+            return self._stopping
+        return BatchCompleted(duration_us=round(self._elapsed * 1e6))
+
+    # --- progress ---------------------------------------------------------------------------------
+
+    @property
+    def _elapsed(self) -> float:
+        return monotonic() - self._began
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            tally = self._tally
+            self._progress(
+                BatchProgress(
+                    total=tally.total,
+                    finished=tally.finished,
+                    failed=tally.failed,
+                    running=len(self._under_way),
+                    elapsed=timedelta(seconds=self._elapsed),
+                    tokens=tally.tokens,
+                    scores={name: total / count for name, (total, count) in tally.sums.items()},
+                )
+            )
+
+
+def _refused(job: Job, status: TrialStatus, error: WtbError) -> Ended:
+    return Ended(
+        execution=job.assignment.execution,
+        status=status,
+        duration_us=round((monotonic() - job.began) * 1e6),
+        error=Trouble(type(error).__name__, str(error)),
+    )
+
+
+def added(one: Sequence[Usage], other: Sequence[Usage]) -> tuple[Usage, ...]:
+    """Tokens by model, of both."""
+    sums: dict[str, Usage] = {}
+    for each in (*one, *other):
+        so_far = sums.get(each.model)
+        sums[each.model] = (
+            each
+            if so_far is None
+            else Usage(
+                model=each.model,
+                input_tokens=so_far.input_tokens + each.input_tokens,
+                output_tokens=so_far.output_tokens + each.output_tokens,
+            )
+        )
+    return tuple(sums.values())
+
+
+def trials(cases: Sequence[str], combinations: int, repeats: int) -> Iterator[tuple[int, Trial]]:
+    """Every trial with its case's place: all combinations of a case come together."""
+    for place, case in enumerate(cases):
+        for repeat in range(repeats):
+            for combination in range(combinations):
+                yield place, Trial(case, combination, repeat)

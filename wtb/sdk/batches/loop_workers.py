@@ -1,0 +1,36 @@
+"""Trials as tasks of one event loop."""
+
+import asyncio
+from concurrent.futures import Future
+
+from wtb.sdk.batches.assignment import Assignment, Ended
+from wtb.sdk.batches.loop_thread import LoopThread
+from wtb.sdk.batches.trial_run import TrialRunner
+from wtb.sdk.control import shut_out
+
+
+class LoopWorkers:
+    """A task for each trial, on a loop in a thread of its own, or on the caller's.
+
+    A node that doesn't give the loop back holds up all the others.
+    """
+
+    def __init__(self, runner: TrialRunner, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """``loop``: the caller's, which runs; it is left running."""
+        self._runner = runner
+        self._own = LoopThread("wtb-batch") if loop is None else None
+        self._loop = self._own.loop if self._own is not None else loop
+        assert self._loop is not None
+
+    def submit(self, assignment: Assignment) -> "Future[Ended]":
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(self._runner.arun(assignment), self._loop)
+
+    def give_up(self, assignment: Assignment, future: "Future[Ended]") -> None:
+        """Cancel the task. Its execution has ended before, so that it doesn't matter how the task takes it."""
+        shut_out(self._runner.platform, assignment.execution, "given up by its batch", self._runner.origin)
+        future.cancel()
+
+    def close(self) -> None:
+        if self._own is not None:
+            self._own.close()
