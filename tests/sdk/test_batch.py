@@ -1,11 +1,17 @@
 """Batches: every trial is an execution, one that fails spoils no other, and all of it is in the record."""
 
+import asyncio
+import threading
+from itertools import count
 from typing import Any
 
 import pytest
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
 
-from tests.sdk.given import chain, says
-from wtb.domain.errors import InvalidCase
+from tests.sdk.given import asks, chain, completed, says, started
+from wtb.domain.batch import Budget, Price
+from wtb.domain.errors import InvalidCase, InvalidRequest
 from wtb.sdk import TestBench
 from wtb.sdk.batches.outcome import Case, Outcome
 
@@ -52,3 +58,174 @@ def test_a_case_that_does_not_fit_is_refused_before_anything_is_written(bench: T
     with pytest.raises(InvalidCase, match="case number 2"):
         bench.batch(chain(first=says("1")), [{"query": "q"}, {"nonsense": 1}])
     assert bench.platform.store.last_position() == before
+
+
+def test_a_node_that_hangs_times_out_and_shuts_its_late_thread_out(bench: TestBench) -> None:
+    """The trial is tried again while the first try still hangs; what that does when it wakes isn't recorded."""
+    hangs, tried = threading.Event(), []
+
+    def slow_once(state: Any) -> Any:
+        tried.append(threading.current_thread())
+        if len(tried) == 1:
+            hangs.wait()
+            return {"notes": ["late"]}
+        return {"notes": ["in time"]}
+
+    graph = chain(first=says("1"), slow=slow_once, last=says("3"))
+    result = bench.batch(graph, [{"query": "q"}], timeout=0.5, attempts=2)
+    [outcome] = result
+    hangs.set()
+    tried[0].join()
+    assert (outcome.status, outcome.attempts) == ("completed", 2)
+    assert bench.state(outcome.execution_id)["notes"] == ["1", "in time", "3"]
+    assert completed(bench.events(outcome.execution_id)) == ["first", "slow", "last"]
+    assert bench.verify().whole
+
+
+def test_a_trial_that_never_ends_is_timed_out_and_the_others_go_on(bench: TestBench) -> None:
+    hangs = threading.Event()
+
+    def slow(state: Any) -> Any:
+        if state["query"] == "two":
+            hangs.wait()
+        return {"notes": ["done"]}
+
+    result = bench.batch(chain(slow=slow), CASES, timeout=0.5, max_concurrency=1)
+    hangs.set()
+    assert [o.status for o in result] == ["completed", "timed_out", "completed"]
+    assert bench.execution(result.outcome("2").execution_id).status == "cancelled"
+
+
+def test_a_task_that_hangs_times_out_too(quick_bench: TestBench) -> None:
+    async def slow(state: Any) -> Any:
+        if state["query"] == "two":
+            await asyncio.Event().wait()
+        return {"notes": ["done"]}
+
+    result = quick_bench.batch(chain(slow=slow), CASES, timeout=0.5, attempts=2)
+    assert result.settings.executor == "asyncio"
+    assert [(o.status, o.attempts) for o in result] == [("completed", 1), ("timed_out", 2), ("completed", 1)]
+
+
+def test_a_failed_trial_is_tried_again_from_the_node_that_failed(bench: TestBench) -> None:
+    tries = count(1)
+
+    def flaky(state: Any) -> Any:
+        if next(tries) < 3:
+            raise ValueError("not yet")
+        return {"notes": ["2"]}
+
+    [outcome] = bench.batch(chain(first=says("1"), flaky=flaky), [{"query": "q"}], attempts=3)
+    assert (outcome.status, outcome.attempts) == ("completed", 3)
+    assert started(bench.events(outcome.execution_id)) == ["first", "flaky", "flaky", "flaky"]
+
+
+def test_the_first_failure_stops_a_batch_that_is_to_fail_fast_and_it_can_be_resumed(bench: TestBench) -> None:
+    broken = [True]
+
+    def picky(state: Any) -> Any:
+        if state["query"] == "one" and broken:
+            raise ValueError("not one")
+        return {"notes": ["fine"]}
+
+    graph = chain(picky=picky)
+    result = bench.batch(graph, CASES, fail_fast=True, max_concurrency=1)
+    assert (result.status, result.stop_reason) == ("stopped", "fail_fast")
+    assert [o.status for o in result] == ["failed"]
+    resumed = bench.resume_batch(result.id)
+    assert (resumed.status, [o.status for o in resumed]) == ("completed", ["failed", "completed", "completed"])
+    broken.clear()
+    retried = bench.resume_batch(result.id, retry_failed=True)
+    assert [(o.status, o.attempts) for o in retried] == [("completed", 2), ("completed", 1), ("completed", 1)]
+    assert bench.resume_batch(result.id, retry_failed=True).resumed == retried.resumed
+
+
+def test_a_batch_that_is_asked_to_stop_starts_no_further_trial(bench: TestBench) -> None:
+    def stops(state: Any) -> Any:
+        if state["query"] == "one":
+            bench.stop_batch("b", "enough")
+        return {"notes": ["fine"]}
+
+    graph = chain(stops=stops)
+    result = bench.batch(graph, [{"query": str(n)} for n in ("one", *range(40))], max_concurrency=1, batch_id="b")
+    assert (result.status, result.stop_reason) == ("stopped", "request")
+    assert 1 <= len(result) < 41
+    assert bench.stop_batch("b").status == "stopped"
+    assert len(bench.resume_batch("b")) == 41
+
+
+def test_a_used_up_budget_stops_a_batch(quick_bench: TestBench) -> None:
+    def answers(state: Any) -> Any:
+        metadata: Any = {"input_tokens": 60, "output_tokens": 40, "total_tokens": 100}
+        said = AIMessage("so", usage_metadata=metadata, response_metadata={"model_name": "small"})
+        return {"notes": [GenericFakeChatModel(messages=iter([said])).invoke("q").text]}
+
+    graph = chain(answers=answers)
+    cases = [{"query": str(number)} for number in range(5)]
+    result = quick_bench.batch(graph, cases, budget=Budget(tokens=150), max_concurrency=1)
+    assert (result.status, result.stop_reason, len(result)) == ("stopped", "budget", 2)
+    cost = Budget(cost=0.25)
+    prices = {"small": Price(input=1000, output=1000)}
+    assert len(quick_bench.batch(graph, cases, budget=cost, prices=prices, max_concurrency=1)) == 3
+    unpriced = quick_bench.batch(graph, cases, budget=cost, prices={"other": prices["small"]}, max_concurrency=1)
+    assert "'small' has no price" in unpriced.stop_detail
+    with pytest.raises(InvalidRequest, match="prices"):
+        quick_bench.batch(graph, cases, budget=cost)
+
+
+def test_a_trial_that_asks_something_is_paused_and_told_as_ended_once_it_was_answered(bench: TestBench) -> None:
+    graph = chain(asks=asks("really?"))
+    result = bench.batch(graph, [{"query": "q"}])
+    [outcome] = result
+    assert (result.status, outcome.status) == ("completed", "paused")
+    bench.resume(outcome.execution_id, "yes")
+    [outcome] = bench.resume_batch(result.id)
+    assert outcome.status == "completed"
+
+
+def test_past_failures_are_cases_again(bench: TestBench) -> None:
+    def picky(state: Any) -> Any:
+        if state["query"] == "two":
+            raise ValueError("not two")
+        return {"notes": ["fine"]}
+
+    cases = [Case(name, {"query": name}, expected=name, metadata={"from": "me"}) for name in ("one", "two")]
+    first = bench.batch(chain(picky=picky), cases, variants={"picky": ["default", picky]})
+    again = bench.cases_from(batch=first.id, status="failed")
+    assert [(c.id, c.input, c.expected, c.metadata) for c in again] == [
+        ("two", {"query": "two"}, "two", {"from": "me"})
+    ]
+    assert again[0].source == first.outcome("two").execution_id
+    assert [c.id for c in bench.cases_from(status="failed")] == ["two"]
+    lone = bench.run(chain(picky=says("x")), {"query": "alone"})
+    assert bench.cases_from([lone.execution_id])[0].input == {"query": "alone"}
+    assert bench.batch(chain(picky=says("x")), again).cases[0].source == again[0].source
+
+
+async def test_a_batch_runs_on_the_running_loop(quick_bench: TestBench) -> None:
+    loops = set()
+
+    async def node(state: Any) -> Any:
+        loops.add(asyncio.get_running_loop())
+        return {"notes": ["done"]}
+
+    result = await quick_bench.abatch(chain(node=node), CASES)
+    assert [o.status for o in result] == ["completed"] * 3
+    assert loops == {asyncio.get_running_loop()}
+
+
+async def test_a_cancelled_batch_cancels_what_is_under_way(quick_bench: TestBench) -> None:
+    begun = asyncio.Event()
+
+    async def node(state: Any) -> Any:
+        begun.set()
+        await asyncio.Event().wait()
+
+    working = asyncio.create_task(quick_bench.abatch(chain(node=node), CASES, batch_id="b"))
+    await begun.wait()
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    result = quick_bench.batch_result("b")
+    assert (result.status, result.stop_reason, len(result)) == ("stopped", "interrupted", 0)
+    assert {e.status for e in quick_bench.executions(batch="b")} <= {"cancelled"}

@@ -51,11 +51,16 @@ from wtb.projections.trials import TrialRow
 from wtb.sdk import audit, beginnings, bundles, comparing, control, files, replay, retention, time_travel
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.batches import beginnings as batch_beginnings
-from wtb.sdk.batches.beginnings import Wish
+from wtb.sdk.batches.beginnings import Resumption
 from wtb.sdk.batches.cases import Cases
 from wtb.sdk.batches.matrix import VariedBy, combinations
+from wtb.sdk.batches.outcome import Case
+from wtb.sdk.batches.past_cases import past_cases
 from wtb.sdk.batches.progress import Progress
 from wtb.sdk.batches.result import BatchResult, batch_result
+from wtb.sdk.batches.stopping import stop as stop_batch
+from wtb.sdk.batches.trial_run import FindGraph, TrialRunner
+from wtb.sdk.batches.wish import Wish
 from wtb.sdk.batches.workers import ExecutorName
 from wtb.sdk.beginnings import UNANSWERED
 from wtb.sdk.claims import FindGraph, Request, is_run
@@ -1074,9 +1079,8 @@ class TestBench:
             batch_id=batch_id,
             description=description,
         )
-        origin = self.platform.origin(cause="batch", actor=actor)
-        begun = batch_beginnings.start(self.platform, wish, origin, Options(config, context), progress)
-        return self.batch_result(begun.run())
+        runner = self._trials(wish.find_graph, "batch", config, context, actor)
+        return self.batch_result(batch_beginnings.start(wish, runner, progress).run())
 
     async def abatch(
         self,
@@ -1123,10 +1127,10 @@ class TestBench:
             batch_id=batch_id,
             description=description,
         )
-        origin = self.platform.origin(cause="batch", actor=actor)
-        loop = asyncio.get_running_loop()
-        begun = batch_beginnings.start(self.platform, wish, origin, Options(config, context), progress, loop)
-        return self.batch_result(await begun.arun())
+        runner = self._trials(wish.find_graph, "batch", config, context, actor)
+        return self.batch_result(
+            await batch_beginnings.start(wish, runner, progress, asyncio.get_running_loop()).arun()
+        )
 
     def _wish(self, graph: object, workflow: str | None, variants: VariedBy | None, **asked: Any) -> Wish:
         if isinstance(graph, str):
@@ -1140,6 +1144,76 @@ class TestBench:
             combinations=combinations(variants, self.project.variants.chosen),
             **asked,
         )
+
+    def _trials(
+        self, find_graph: FindGraph, cause: str, config: RunnableConfig | None, context: Any, actor: str | None
+    ) -> TrialRunner:
+        origin = self.platform.origin(cause=cause, actor=actor)
+        return TrialRunner(self.platform, find_graph, origin, Options(config, context))
+
+    def resume_batch(
+        self,
+        batch_id: str,
+        *,
+        graph: object | None = None,
+        scores: Sequence[object] | None = None,
+        preferences: Sequence[object] | None = None,
+        executor: ExecutorName | Executor | None = None,
+        max_concurrency: int | None = None,
+        retry_failed: bool = False,
+        config: RunnableConfig | None = None,
+        context: Any = None,
+        progress: Progress | None = None,
+        actor: str | None = None,
+    ) -> BatchResult:
+        """Go on with a batch that was stopped or whose process died: what has finished isn't run again.
+
+        ``graph`` is needed in a process that hasn't registered the workflow, ``scores``
+        and ``preferences`` wherever trials are still to be scored; `retry_failed` tries
+        those again that failed. Raises `BatchNotFound`, `BatchTaken`,
+        `WorkflowNotFound`, `InvalidRequest`, `NodeNotFound`, `VariantNotFound` or
+        `StoreError`.
+        """
+        batch = known_batch(batch_id)
+        workflow = batch_beginnings.workflow_of(self.platform, batch)
+        asked = Resumption(
+            scores=scores,
+            preferences=preferences,
+            executor=executor,
+            max_concurrency=max_concurrency,
+            retry_failed=retry_failed,
+        )
+        if isinstance(graph, str):
+            graph = Graphs().named(graph)[1]
+        runnable = self._workflows.named(workflow) if graph is None else self._workflows.register(graph, workflow)[1]
+        runner = self._trials(partial(self._workflows.standing_in, runnable), "resume_batch", config, context, actor)
+        begun = batch_beginnings.resume(batch, asked, runner, progress)
+        return self.batch_result(batch if begun is None else begun.run())
+
+    def stop_batch(self, batch_id: str, reason: str = "", *, actor: str | None = None) -> Batch:
+        """Have no further trial of a batch start, whichever process runs it; `resume_batch` goes on.
+
+        Raises `BatchNotFound`.
+        """
+        stop_batch(self.platform, known_batch(batch_id), reason, self.platform.origin(cause="stop_batch", actor=actor))
+        return self.batch_info(batch_id)
+
+    def cases_from(
+        self,
+        executions: Sequence[str] | None = None,
+        *,
+        status: str | None = None,
+        workflow: str | None = None,
+        batch: str | None = None,
+        limit: int = 50,
+    ) -> list[Case]:
+        """Cases of past executions: those named, or the newest with a status, of a workflow, of a batch's trials.
+
+        A case is the execution's input, with its ``source``; what was a batch's case
+        keeps its id, expected value and metadata, and comes once. Raises
+        `ExecutionNotFound`, `BatchNotFound` or `ValueMissing`.
+        """
+        return past_cases(self.platform, self._workflows.get, executions, status, workflow, batch, limit)
 
     def batches(
         self,

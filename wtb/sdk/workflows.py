@@ -130,12 +130,16 @@ class Workflows:
         name = variants.get(WHOLE, OWN)
         return graph if name == OWN else self.prepared(self._variants.find(WHOLE, name))
 
+    def named(self, workflow: str) -> RunnableGraph:
+        """The graph of a workflow. Raises `WorkflowNotFound`."""
+        found = self._by_name.get(workflow)
+        if found is None:
+            raise WorkflowNotFound(workflow)
+        return found
+
     def find(self, started: ExecutionStarted) -> RunnableGraph:
         """The graph of an execution. Raises `WorkflowNotFound` or `VariantNotFound`."""
-        found = self._by_name.get(started.workflow)
-        if found is None:
-            raise WorkflowNotFound(started.workflow)
-        return self.standing_in(found, started.variants)
+        return self.standing_in(self.named(started.workflow), started.variants)
 
     def get(self, started: ExecutionStarted | None) -> RunnableGraph | None:
         """The graph of an execution, if it is known here."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 
-from wtb.domain.batch import BatchFact, CaseFinished, CasePreferred, CaseScored, Trial
+from wtb.domain.batch import BatchFact, BatchStarted, CaseFinished, CasePreferred, CaseScored, Trial
 from wtb.domain.errors import CheckpointNotFound
 from wtb.sdk.batches.outcome import Outcome
 from wtb.sdk.batches.output import output_of
@@ -28,20 +28,20 @@ class Assessment:
         self,
         platform: Platform,
         cases: RecordedCases,
-        combinations: Sequence[Mapping[str, str]],
+        started: BatchStarted,
         find_graph: FindGraph,
         scores: Sequence[Score],
         preferences: Sequence[Preference],
-        threads: int,
     ) -> None:
         self._platform = platform
         self._cases = cases
-        self._combinations = combinations
+        self._combinations = started.combinations
         self._find_graph = find_graph
         self._scores = scores
-        self._preferences = preferences if len(combinations) > 1 else ()
+        self._preferences = preferences if len(started.combinations) > 1 else ()
+        threads = min(started.max_concurrency, MOST_THREADS)
         self._ended: dict[tuple[str, int], dict[int, CaseFinished]] = {}
-        self._pool = ThreadPoolExecutor(min(threads, MOST_THREADS), "wtb-score") if scores or preferences else None
+        self._pool = ThreadPoolExecutor(threads, "wtb-score") if scores or preferences else None
 
     def of(self, fact: CaseFinished) -> Iterator[Verdict]:
         """What is to be said now that a trial has ended."""

@@ -1,72 +1,47 @@
 """The ways a batch begins: started, or resumed after it was stopped or its process died."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import cast
 
 from wtb.domain import batch_decisions
 from wtb.domain.batch import (
+    FAILED,
     BatchFact,
     BatchLifecycleFact,
     BatchStarted,
-    Budget,
     Case,
+    CaseFinished,
     CasesAdded,
-    Price,
     State,
+    Trial,
     Unknown,
     fold,
     trial_execution,
 )
-from wtb.domain.errors import BatchExists, BatchTaken, InvalidRequest
-from wtb.domain.event_log import EMPTY_STREAM, Origin, StreamHead
-from wtb.domain.identifiers import BatchId, batch_stream, new_id
-from wtb.infra.langgraph.graphs import RunnableGraph
+from wtb.domain.batch import Running as BatchRunning
+from wtb.domain.errors import BatchExists, BatchNotFound, BatchTaken, InvalidRequest, VersionConflict
+from wtb.domain.event_log import EMPTY_STREAM, StreamHead
+from wtb.domain.execution import Completed, Failed
+from wtb.domain.identifiers import BatchId, batch_stream
+from wtb.sdk import claims
 from wtb.sdk.batches.assessment import Assessment
-from wtb.sdk.batches.assignment import Assignment
-from wtb.sdk.batches.budget import check_budget
-from wtb.sdk.batches.cases import AT_A_TIME, Cases, Found, check_cases, kept, read_cases
+from wtb.sdk.batches.assignment import Assignment, Workers
+from wtb.sdk.batches.cases import AT_A_TIME, check_cases, kept, read_cases
 from wtb.sdk.batches.coordinator import Coordinator, Job, Tally, trials
 from wtb.sdk.batches.ledger import Ledger
-from wtb.sdk.batches.matrix import Combination
 from wtb.sdk.batches.progress import Progress
+from wtb.sdk.batches.record import Record, read_record
 from wtb.sdk.batches.recorded_cases import RecordedCases
-from wtb.sdk.batches.scoring import as_preferences, as_scores
-from wtb.sdk.batches.trial_run import FindGraph, TrialRunner
+from wtb.sdk.batches.scoring import Preference, Score, as_preferences, as_scores
+from wtb.sdk.batches.trial_run import TrialRunner
+from wtb.sdk.batches.wish import Wish, check_wish, chosen_id, executor_for, graphs_of, microseconds, most_at_once
 from wtb.sdk.batches.workers import ExecutorName, workers_for
 from wtb.sdk.platform import Platform, new_batch_id
-from wtb.sdk.running import Options
-
-LONGEST_BATCH_ID = 150
-"""Bytes: its trials' ids are longer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What a batch is asked to be."""
-
-    workflow: str
-    graph: RunnableGraph
-    find_graph: FindGraph
-    combinations: Sequence[Combination]
-    cases: Cases
-    scores: Sequence[object] = ()
-    preferences: Sequence[object] = ()
-    repeats: int = 1
-    max_concurrency: int | None = None
-    executor: ExecutorName | Executor = "auto"
-    timeout: float | timedelta | None = None
-    attempts: int = 1
-    fail_fast: bool = False
-    budget: Budget | None = None
-    prices: Mapping[str, Price] = field(default_factory=dict)
-    share_prefix: bool = False
-    batch_id: str | None = None
-    description: str = ""
 
 
 @dataclass(slots=True)
@@ -76,13 +51,29 @@ class BatchRun:
     platform: Platform
     ledger: Ledger
     coordinator: Coordinator
-    close: Callable[[], None]
+    workers: Workers
+    assessment: Assessment
+
+    @property
+    def batch(self) -> BatchId:
+        return self.ledger.batch
+
+    def take(self, facts: Sequence[BatchFact]) -> None:
+        """Have the batch run by this process, durably. Raises as `Ledger.take`, or `BatchTaken`; then it is let go."""
+        if self.batch in self.platform.batches:
+            raise BatchTaken(self.batch, self.ledger.worker)
+        self.platform.batches.add(self.batch)
+        try:
+            self.ledger.take(facts)
+        except BaseException:
+            self._let_go()
+            raise
 
     def run(self) -> BatchId:
         """To its end, or until it is stopped. Raises as `Coordinator.run`."""
         with self._held():
             self.coordinator.run()
-        return self.ledger.batch
+        return self.batch
 
     async def arun(self) -> BatchId:
         """`run` without holding up the running loop; cancelled, it cancels what is under way and notes that."""
@@ -94,24 +85,23 @@ class BatchRun:
                 self.coordinator.interrupt()
                 await working
                 raise
-        return self.ledger.batch
+        return self.batch
 
     @contextmanager
     def _held(self) -> Iterator[None]:
         try:
             yield
         finally:
-            self.close()
-            self.platform.batches.discard(self.ledger.batch)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self.assessment.close()
+        self.workers.close()
+        self.platform.batches.discard(self.batch)
 
 
 def start(
-    platform: Platform,
-    wish: Wish,
-    origin: Origin,
-    options: Options,
-    progress: Progress | None = None,
-    loop: asyncio.AbstractEventLoop | None = None,
+    wish: Wish, runner: TrialRunner, progress: Progress | None = None, loop: asyncio.AbstractEventLoop | None = None
 ) -> BatchRun:
     """A new batch, durable with all its cases, and not run yet. ``loop``: the caller's, that async trials may use.
 
@@ -119,14 +109,14 @@ def start(
     `InvalidRequest`, `NodeNotFound`, `VariantNotFound`, `BatchExists` or
     `StoreError`.
     """
-    batch = new_batch_id() if wish.batch_id is None else _chosen(wish.batch_id)
-    graphs = _checked(wish)
+    platform = runner.platform
+    batch = new_batch_id() if wish.batch_id is None else chosen_id(wish.batch_id)
+    graphs = check_wish(wish)
     scores, preferences = as_scores(wish.scores), as_preferences(wish.preferences)
-    executor = _executor(wish.executor, graphs, wish.combinations)
+    executor = executor_for(wish.executor, graphs, wish.combinations)
     found = read_cases(wish.cases)
     check_cases(found, graphs)
-    head = platform.store.head(batch_stream(batch))
-    if head != EMPTY_STREAM:
+    if platform.store.head(batch_stream(batch)) != EMPTY_STREAM:
         raise BatchExists(batch)
     started = BatchStarted(
         workflow=wish.workflow,
@@ -136,11 +126,11 @@ def start(
         combinations=tuple(wish.combinations),
         repeats=wish.repeats,
         scores=tuple(score.name for score in scores),
-        preferences=tuple(preference.name for preference in preferences),
         higher_is_better={s.name: s.higher_is_better for s in scores if s.higher_is_better is not True},
+        preferences=tuple(preference.name for preference in preferences),
         executor=executor if isinstance(executor, str) else type(executor).__name__,
         max_concurrency=wish.max_concurrency or most_at_once(executor),
-        timeout_us=_microseconds(wish.timeout),
+        timeout_us=microseconds(wish.timeout),
         attempts=wish.attempts,
         fail_fast=wish.fail_fast,
         share_prefix=wish.share_prefix,
@@ -148,61 +138,86 @@ def start(
         prices=dict(wish.prices),
         description=wish.description,
     )
-    ledger = Ledger(platform, batch, head, Unknown(), origin)
-    cases = _take(platform, ledger, batch_decisions.start(batch, Unknown(), started), found, wish.graph)
-    workers = workers_for(executor, TrialRunner(platform, wish.find_graph, origin, options), loop)
-    recorded = RecordedCases(platform, cases)
-    assessment = Assessment(
-        platform, recorded, started.combinations, wish.find_graph, scores, preferences, started.max_concurrency
-    )
-    jobs = _jobs(batch, started, cases)
-    total = len(cases) * len(started.combinations) * started.repeats
-    coordinator = Coordinator(started, ledger, workers, assessment, jobs, Tally(total), progress)
-
-    def close() -> None:
-        assessment.close()
-        workers.close()
-
-    return BatchRun(platform, ledger, coordinator, close)
-
-
-def _take(
-    platform: Platform,
-    ledger: Ledger,
-    facts: Sequence[BatchLifecycleFact],
-    found: Sequence[Found],
-    graph: RunnableGraph,
-) -> list[Case]:
-    """Begin the batch with its cases in one commit; the cases as they are kept."""
-    cases = [*kept(found, ledger.journal, graph.saver.serde)]
+    ledger = Ledger(platform, batch, EMPTY_STREAM, Unknown(), runner.origin)
+    cases = [*kept(found, ledger.journal, wish.graph.saver.serde)]
     added: list[BatchFact] = [
         CasesAdded(cases=tuple(cases[place : place + AT_A_TIME])) for place in range(0, len(cases), AT_A_TIME)
     ]
-    if ledger.batch in platform.batches:
-        raise BatchTaken(ledger.batch, ledger.worker)
-    platform.batches.add(ledger.batch)
-    try:
-        ledger.take([*facts, *added])
-    except BaseException:
-        platform.batches.discard(ledger.batch)
-        raise
-    return cases
+    tally = Tally(len(cases) * len(started.combinations) * started.repeats)
+    jobs = _jobs(batch, started, cases)
+    run = _run(started, ledger, runner, executor, loop, cases, scores, preferences, jobs, tally, progress)
+    run.take([*batch_decisions.start(batch, Unknown(), started), *added])
+    return run
 
 
-def _jobs(batch: BatchId, started: BatchStarted, cases: Sequence[Case]) -> Iterator[Job]:
-    ids = [case.id for case in cases]
-    for place, trial in trials(ids, len(started.combinations), started.repeats):
-        yield Job(
-            Assignment(
-                batch=batch,
-                trial=trial,
-                execution=trial_execution(batch, trial, place),
-                workflow=started.workflow,
-                variants=started.combinations[trial.combination],
-                input=cases[place].input,
-                attempts=started.attempts,
-            )
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumption:
+    """What is asked of a batch that goes on; None where it is to be as it was."""
+
+    scores: Sequence[object] | None = None
+    """The functions themselves, since only their names are stored. Without them trials go unscored for now."""
+    preferences: Sequence[object] | None = None
+    executor: ExecutorName | Executor | None = None
+    max_concurrency: int | None = None
+    retry_failed: bool = False
+
+
+def resume(
+    batch: BatchId,
+    asked: Resumption,
+    runner: TrialRunner,
+    progress: Progress | None = None,
+    loop: asyncio.AbstractEventLoop | None = None,
+) -> BatchRun | None:
+    """A batch that was stopped, or whose process died, goes on with what isn't finished; None when all is.
+
+    Raises `BatchNotFound`, `BatchTaken`, `InvalidRequest`, `NodeNotFound`,
+    `VariantNotFound` or `StoreError`.
+    """
+    while True:
+        with suppress(VersionConflict):  # when it is no longer as it was when looked at: look again
+            return _resume(batch, asked, runner, progress, loop)
+
+
+def _resume(
+    batch: BatchId,
+    asked: Resumption,
+    runner: TrialRunner,
+    progress: Progress | None,
+    loop: asyncio.AbstractEventLoop | None,
+) -> BatchRun | None:
+    platform = runner.platform
+    state, head = standing(platform, batch)
+    record = read_record(platform, batch)
+    started, cases = record.started, record.cases
+    graphs = graphs_of(runner.find_graph, started.combinations)
+    scores, preferences = as_scores(asked.scores or ()), as_preferences(asked.preferences or ())
+    _check_names("score", asked.scores, [score.name for score in scores], started.scores)
+    _check_names("preference", asked.preferences, [each.name for each in preferences], started.preferences)
+    executor = executor_for(asked.executor or _as_before(started), graphs, started.combinations)
+    most = asked.max_concurrency or (started.max_concurrency if asked.executor is None else most_at_once(executor))
+    started = started.model_copy(update={"max_concurrency": most})
+    again = {
+        trial: fact
+        for trial, fact in record.finished.items()
+        if _is_open(platform, fact, retry_failed=asked.retry_failed)
+    }
+    record.finished = {trial: fact for trial, fact in record.finished.items() if trial not in again}
+    tally = Tally(len(cases) * len(started.combinations) * started.repeats)
+    for trial, fact in record.finished.items():
+        tally.finish(fact)
+        if trial in record.scored:
+            tally.score(record.scored[trial])
+    left = tally.finished < tally.total or _is_unsaid(record, scores, preferences)
+    alive = isinstance(state, BatchRunning) and is_run(platform, batch, state)
+    facts = batch_decisions.resume(batch, state, platform.presence.announce(), alive=alive, left=left)
+    if not facts:
+        return None
+    ledger = Ledger(platform, batch, head, state, runner.origin)
+    jobs = _jobs(batch, started, cases, again, record.finished.keys())
+    run = _run(started, ledger, runner, executor, loop, cases, scores, preferences, jobs, tally, progress, record)
+    run.take(facts)
+    return run
 
 
 def standing(platform: Platform, batch: BatchId) -> tuple[State, StreamHead]:
@@ -211,52 +226,97 @@ def standing(platform: Platform, batch: BatchId) -> tuple[State, StreamHead]:
     return fold([cast("BatchLifecycleFact", event.fact) for event in events]), head
 
 
-def most_at_once(executor: ExecutorName | Executor) -> int:
-    """How many trials run at a time, where nothing else is asked."""
-    import os
-
-    cores = os.cpu_count() or 1
-    return {"threads": min(32, cores + 4), "asyncio": 100}.get(cast("str", executor), cores)
-
-
-def _chosen(batch_id: str) -> BatchId:
-    if len(batch_id.encode("utf-8", "replace")) > LONGEST_BATCH_ID:
-        raise InvalidRequest(f"a batch's id can't be longer than {LONGEST_BATCH_ID} bytes")
-    return BatchId(new_id(batch_id))
+def workflow_of(platform: Platform, batch: BatchId) -> str:
+    """The workflow that a batch runs. Raises `BatchNotFound`."""
+    state, _ = standing(platform, batch)
+    if isinstance(state, Unknown):
+        raise BatchNotFound(batch)
+    return state.started.workflow
 
 
-def _checked(wish: Wish) -> list[RunnableGraph]:
-    """The graphs that the combinations run."""
-    for name, number in (
-        ("repeats", wish.repeats),
-        ("attempts", wish.attempts),
-        ("max_concurrency", 1 if wish.max_concurrency is None else wish.max_concurrency),
-    ):
-        if number < 1:
-            raise InvalidRequest(f"{name} can't be {number}", hint="Give 1 or more.")
-    if wish.timeout is not None and not (_microseconds(wish.timeout) or 0) > 0:
-        raise InvalidRequest(f"a timeout of {wish.timeout} leaves no time", hint="Give more, or leave it out.")
-    check_budget(wish.budget, wish.prices)
-    graphs: list[RunnableGraph] = []
-    for combination in wish.combinations:
-        graph = wish.find_graph(combination)
-        graph.check_variants(combination)
-        if graph not in graphs:
-            graphs.append(graph)
-    return graphs
+def is_run(platform: Platform, batch: BatchId, state: BatchRunning) -> bool:
+    """Whether the worker that a batch is recorded as running in still runs it; this process knows what it runs."""
+    if state.worker == platform.presence.announce():
+        return batch in platform.batches
+    return platform.presence.is_alive(state.worker)
 
 
-def _executor(
-    asked: ExecutorName | Executor, graphs: Sequence[RunnableGraph], combinations: Sequence[Combination]
-) -> ExecutorName | Executor:
-    if asked != "auto":
-        return asked
-    on_a_loop = any(graph.runs_on_a_loop(each) for graph in graphs for each in combinations)
-    return "asyncio" if on_a_loop else "threads"
+# --- what they share ----------------------------------------------------------------------------------
 
 
-def _microseconds(timeout: float | timedelta | None) -> int | None:
-    if timeout is None:
-        return None
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    return round(seconds * 1e6)
+def _run(
+    started: BatchStarted,
+    ledger: Ledger,
+    runner: TrialRunner,
+    executor: ExecutorName | Executor,
+    loop: asyncio.AbstractEventLoop | None,
+    cases: Sequence[Case],
+    scores: Sequence[Score],
+    preferences: Sequence[Preference],
+    jobs: Iterable[Job],
+    tally: Tally,
+    progress: Progress | None,
+    record: Record | None = None,
+) -> BatchRun:
+    platform = runner.platform
+    recorded = RecordedCases(platform, cases)
+    assessment = Assessment(platform, recorded, started, runner.find_graph, scores, preferences)
+    workers = workers_for(executor, runner, loop)
+    coordinator = Coordinator(started, ledger, workers, assessment, jobs, tally, progress, record)
+    return BatchRun(platform, ledger, coordinator, workers, assessment)
+
+
+def _jobs(
+    batch: BatchId,
+    started: BatchStarted,
+    cases: Sequence[Case],
+    again: Mapping[Trial, CaseFinished] | None = None,
+    done: Collection[Trial] = (),
+) -> Iterator[Job]:
+    """Every trial that isn't done; those of ``again`` had ended before."""
+    again = again or {}
+    for place, trial in trials([case.id for case in cases], len(started.combinations), started.repeats):
+        if trial in done:
+            continue
+        before = again[trial].attempts if trial in again and again[trial].status in FAILED else 0
+        assignment = Assignment(
+            batch=batch,
+            trial=trial,
+            execution=trial_execution(batch, trial, place),
+            workflow=started.workflow,
+            variants=started.combinations[trial.combination],
+            input=cases[place].input,
+            attempts=before + started.attempts,
+        )
+        yield Job(assignment, attempts=before)
+
+
+def _is_open(platform: Platform, fact: CaseFinished, *, retry_failed: bool) -> bool:
+    """Whether a trial that ended is to be looked at again: it failed, or it waited and has been resumed since."""
+    if fact.status == "paused":
+        return isinstance(claims.standing(platform, fact.execution).state, Completed | Failed)
+    return retry_failed and fact.status in FAILED
+
+
+def _is_unsaid(record: Record, scores: Sequence[Score], preferences: Sequence[Preference]) -> bool:
+    """Whether a trial that has ended is still to be scored or compared."""
+    if scores and record.scored.keys() < record.finished.keys():
+        return True
+    ended = Counter((trial.case, trial.repeat) for trial in record.finished)
+    others = len(record.started.combinations) - 1
+    whole = sum(count == others + 1 for count in ended.values())
+    return len(record.preferred) < whole * others * len(preferences)
+
+
+def _as_before(started: BatchStarted) -> ExecutorName:
+    """The executor a batch was started with; one that was handed over then isn't known any more."""
+    known: dict[str, ExecutorName] = {"asyncio": "asyncio", "processes": "processes", "ray": "ray"}
+    return known.get(started.executor, "auto")
+
+
+def _check_names(kind: str, given: object, names: Sequence[str], known: Sequence[str]) -> None:
+    if given is not None and {*names} != {*known}:
+        raise InvalidRequest(
+            f"the batch's {kind}s are {', '.join(known) or 'none'}, not {', '.join(names) or 'none'}",
+            hint="Give those it was started with, or none to have trials unscored for now.",
+        )

@@ -1,0 +1,100 @@
+"""What a batch is asked to be, and what is refused of it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import cast
+
+from wtb.domain.batch import Budget, Price
+from wtb.domain.errors import InvalidRequest
+from wtb.domain.identifiers import BatchId, new_id
+from wtb.infra.langgraph.graphs import RunnableGraph
+from wtb.sdk.batches.budget import check_budget
+from wtb.sdk.batches.cases import Cases
+from wtb.sdk.batches.matrix import Combination
+from wtb.sdk.batches.trial_run import FindGraph
+from wtb.sdk.batches.workers import ExecutorName
+
+LONGEST_BATCH_ID = 150
+"""Bytes: its trials' ids are longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a batch is asked to be."""
+
+    workflow: str
+    graph: RunnableGraph
+    find_graph: FindGraph
+    combinations: Sequence[Combination]
+    cases: Cases
+    scores: Sequence[object] = ()
+    preferences: Sequence[object] = ()
+    repeats: int = 1
+    max_concurrency: int | None = None
+    executor: ExecutorName | Executor = "auto"
+    timeout: float | timedelta | None = None
+    attempts: int = 1
+    fail_fast: bool = False
+    budget: Budget | None = None
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    share_prefix: bool = False
+    batch_id: str | None = None
+    description: str = ""
+
+
+def most_at_once(executor: ExecutorName | Executor) -> int:
+    """How many trials run at a time, where nothing else is asked."""
+    cores = os.cpu_count() or 1
+    return {"threads": min(32, cores + 4), "asyncio": 100}.get(cast("str", executor), cores)
+
+
+def chosen_id(batch_id: str) -> BatchId:
+    if len(batch_id.encode("utf-8", "replace")) > LONGEST_BATCH_ID:
+        raise InvalidRequest(f"a batch's id can't be longer than {LONGEST_BATCH_ID} bytes")
+    return BatchId(new_id(batch_id))
+
+
+def check_wish(wish: Wish) -> list[RunnableGraph]:
+    """The graphs that the combinations run. Raises `InvalidRequest`, `NodeNotFound` or `VariantNotFound`."""
+    for name, number in (
+        ("repeats", wish.repeats),
+        ("attempts", wish.attempts),
+        ("max_concurrency", 1 if wish.max_concurrency is None else wish.max_concurrency),
+    ):
+        if number < 1:
+            raise InvalidRequest(f"{name} can't be {number}", hint="Give 1 or more.")
+    if wish.timeout is not None and not (microseconds(wish.timeout) or 0) > 0:
+        raise InvalidRequest(f"a timeout of {wish.timeout} leaves no time", hint="Give more, or leave it out.")
+    check_budget(wish.budget, wish.prices)
+    return graphs_of(wish.find_graph, wish.combinations)
+
+
+def graphs_of(find_graph: FindGraph, combinations: Sequence[Mapping[str, str]]) -> list[RunnableGraph]:
+    """The graphs that combinations run. Raises `NodeNotFound` or `VariantNotFound`."""
+    graphs: list[RunnableGraph] = []
+    for combination in combinations:
+        graph = find_graph(combination)
+        graph.check_variants(combination)
+        if graph not in graphs:
+            graphs.append(graph)
+    return graphs
+
+
+def executor_for(
+    asked: ExecutorName | Executor, graphs: Sequence[RunnableGraph], combinations: Sequence[Mapping[str, str]]
+) -> ExecutorName | Executor:
+    """What runs the trials; ``auto`` is a loop where one is needed, else threads."""
+    if asked != "auto":
+        return asked
+    on_a_loop = any(graph.runs_on_a_loop(each) for graph in graphs for each in combinations)
+    return "asyncio" if on_a_loop else "threads"
+
+
+def microseconds(timeout: float | timedelta | None) -> int | None:
+    if timeout is None:
+        return None
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    return round(seconds * 1e6)
