@@ -99,9 +99,13 @@ def fork(
     changes: Changes | None,
     variants: Mapping[str, str],
     batch_case: str | None = None,
+    *,
+    as_it_stands: bool = False,
 ) -> Run:
     """A new execution that begins at a checkpoint of another; durable, and not run yet.
 
+    ``as_it_stands``: the other one stopped at the checkpoint, and what had finished
+    beside it counts as finished in the fork.
     Raises `ExecutionNotFound`, `CheckpointNotFound`, `NodeNotFound`,
     `VariantNotFound`, `WorkflowNotFound`, `InvalidState` or `ExecutionExists`.
     """
@@ -141,7 +145,7 @@ def fork(
     run = Run(platform, child, started.workflow, graph, recording, None, request.options, request.emit)
     claim(run, decisions.start(child, Unknown(), started), durable=False)
     with giving_up(run):
-        _brancher(run, execution).copy(original)
+        _brancher(run, execution, as_it_stands=as_it_stands).copy(original)
         _commit_with(run, execution, Forked(checkpoint=original.checkpoint, child=child))
         _put_files_back(run, original.files)
         if changes is not None:
@@ -357,5 +361,5 @@ def _restore(platform: Platform, execution: ExecutionId, manifest: Digest | None
         restore(manifest, platform.output_dir / execution, platform.store.values)
 
 
-def _brancher(run: Run, source: ExecutionId) -> Brancher:
-    return Brancher(run.graph, run.recording, source, run.execution, new_checkpoint_id, now())
+def _brancher(run: Run, source: ExecutionId, *, as_it_stands: bool = False) -> Brancher:
+    return Brancher(run.graph, run.recording, source, run.execution, new_checkpoint_id, now(), as_it_stands)

@@ -36,6 +36,9 @@ class Brancher:
     new_id: NewId
     created: str
     """ISO 8601, UTC."""
+    as_it_stands: bool = False
+    """Whether nodes that finished after the checkpoint count too, beside it and beside the graphs around it: when the
+    source stopped there, and the branch is to go on where it stands."""
 
     def copy(self, original: CheckpointSaved) -> CheckpointId:
         """Copy a checkpoint and those around it; the outermost graph's copy, at which the target then stands.
@@ -53,7 +56,11 @@ class Brancher:
             made = self._copied(of, checkpoint, namespace, parents)
             outermost = outermost or made
             parents[namespace] = made
-            if (of, checkpoint) != levels[-1]:
+            if (of, checkpoint) == levels[-1]:
+                if self.as_it_stands:
+                    before, after = self._tasks(of, checkpoint, namespace, made)
+                    self._carry(of, checkpoint, None, before, after, namespace, made, original)
+            else:
                 namespace = self._inside(of, checkpoint, inner, namespace, made, original)
         assert outermost is not None
         return outermost
@@ -99,10 +106,7 @@ class Brancher:
         """The namespace in the branch of a graph nested at a copied checkpoint; its siblings' work is carried over."""
         # Further calls in one task are numbered behind it; in the branch it is the task's first.
         node, _, task = inner.removeprefix(of).lstrip("|").partition("|")[0].partition(":")
-        at, copied = config_at(self.source, of, checkpoint), config_at(self.target, namespace, made)
-        history = self.graph.saver.history
-        before = {task.task: task.task_path for task in self.graph.tasks(at, AsCopied(history, at, at))}
-        after = {task.task_path: task.task for task in self.graph.tasks(copied, AsCopied(history, at, copied))}
+        before, after = self._tasks(of, checkpoint, namespace, made)
         if TaskId(task) not in before or before[TaskId(task)] not in after:
             raise InvalidRequest(
                 f"checkpoint {original.checkpoint!r} is of a graph that node {node!r} called in its own code",
@@ -111,11 +115,21 @@ class Brancher:
         self._carry(of, checkpoint, TaskId(task), before, after, namespace, made, original)
         return Namespace(f"{namespace}{'|' if namespace else ''}{node}:{after[before[TaskId(task)]]}")
 
+    def _tasks(
+        self, of: Namespace, checkpoint: CheckpointId, namespace: Namespace, made: CheckpointId
+    ) -> tuple[dict[TaskId, str], dict[str, TaskId]]:
+        """The paths of the tasks that read a checkpoint, and the tasks with these paths that read its copy."""
+        at, copied = config_at(self.source, of, checkpoint), config_at(self.target, namespace, made)
+        history = self.graph.saver.history
+        before = {task.task: task.task_path for task in self.graph.tasks(at, AsCopied(history, at, at))}
+        after = {task.task_path: task.task for task in self.graph.tasks(copied, AsCopied(history, at, copied))}
+        return before, after
+
     def _carry(
         self,
         of: Namespace,
         checkpoint: CheckpointId,
-        inside: TaskId,
+        inside: TaskId | None,
         before: dict[TaskId, str],
         after: dict[str, TaskId],
         namespace: Namespace,
@@ -128,7 +142,8 @@ class Brancher:
         )
         for _, event in store.find(stream, WRITES_SCOPE, namespace=of, key=checkpoint):
             fact = cast("NodeCompleted | NodeInterrupted | WritesSaved", event.fact)
-            if event.version > saved[0][1].version or fact.task == inside or isinstance(fact, NodeInterrupted):
+            later = event.version > saved[0][1].version and not self.as_it_stands
+            if later or fact.task == inside or isinstance(fact, NodeInterrupted):
                 continue
             task = after.get(before.get(fact.task, ""))
             if task is not None:

@@ -6,8 +6,7 @@ from typing import Protocol
 import msgspec
 
 from wtb.domain.batch import Trial, TrialStatus, Usage
-from wtb.domain.execution import ForkPoint
-from wtb.domain.identifiers import BatchId, CheckpointId, Digest, ExecutionId, Namespace
+from wtb.domain.identifiers import BatchId, CheckpointId, Digest, ExecutionId
 
 
 class Fork(msgspec.Struct, frozen=True):
@@ -15,11 +14,8 @@ class Fork(msgspec.Struct, frozen=True):
 
     execution: ExecutionId
     checkpoint: CheckpointId
-    namespace: Namespace = Namespace("")
-
-    @property
-    def point(self) -> ForkPoint:
-        return ForkPoint(execution=self.execution, checkpoint=self.checkpoint, namespace=self.namespace)
+    failed: bool = False
+    """What they share failed: the trial ends as it did, without running."""
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,8 +32,9 @@ from wtb.sdk import claims
 from wtb.sdk.batches.assessment import Assessment
 from wtb.sdk.batches.assignment import Assignment, Workers
 from wtb.sdk.batches.cases import AT_A_TIME, check_cases, kept, read_cases
-from wtb.sdk.batches.coordinator import Coordinator, Job, Tally, trials
+from wtb.sdk.batches.coordinator import Coordinator, Job, Tally
 from wtb.sdk.batches.ledger import Ledger
+from wtb.sdk.batches.prefix import is_shareable, shared
 from wtb.sdk.batches.progress import Progress
 from wtb.sdk.batches.record import Record, read_record
 from wtb.sdk.batches.recorded_cases import RecordedCases
@@ -144,7 +145,7 @@ def start(
         CasesAdded(cases=tuple(cases[place : place + AT_A_TIME])) for place in range(0, len(cases), AT_A_TIME)
     ]
     tally = Tally(len(cases) * len(started.combinations) * started.repeats)
-    jobs = _jobs(batch, started, cases)
+    jobs = _jobs(platform, batch, started, cases)
     run = _run(started, ledger, runner, executor, loop, cases, scores, preferences, jobs, tally, progress)
     run.take([*batch_decisions.start(batch, Unknown(), started), *added])
     return run
@@ -214,7 +215,7 @@ def _resume(
     if not facts:
         return None
     ledger = Ledger(platform, batch, head, state, runner.origin)
-    jobs = _jobs(batch, started, cases, again, record.finished.keys())
+    jobs = _jobs(platform, batch, started, cases, again, record.finished.keys())
     run = _run(started, ledger, runner, executor, loop, cases, scores, preferences, jobs, tally, progress, record)
     run.take(facts)
     return run
@@ -267,28 +268,42 @@ def _run(
 
 
 def _jobs(
+    platform: Platform,
     batch: BatchId,
     started: BatchStarted,
     cases: Sequence[Case],
     again: Mapping[Trial, CaseFinished] | None = None,
     done: Collection[Trial] = (),
 ) -> Iterator[Job]:
-    """Every trial that isn't done; those of ``again`` had ended before."""
+    """Every trial that isn't done, all combinations of a case together; those of ``again`` had ended before."""
+    sharing = started.share_prefix and is_shareable(started.combinations)
     again = again or {}
-    for place, trial in trials([case.id for case in cases], len(started.combinations), started.repeats):
-        if trial in done:
-            continue
-        before = again[trial].attempts if trial in again and again[trial].status in FAILED else 0
-        assignment = Assignment(
-            batch=batch,
-            trial=trial,
-            execution=trial_execution(batch, trial, place),
-            workflow=started.workflow,
-            variants=started.combinations[trial.combination],
-            input=cases[place].input,
-            attempts=before + started.attempts,
-        )
-        yield Job(assignment, attempts=before)
+    for place, case in enumerate(cases):
+        for repeat in range(started.repeats):
+            all_trials = [Trial(case.id, number, repeat) for number in range(len(started.combinations))]
+            jobs = [
+                _job(batch, started, place, case, trial, again.get(trial)) for trial in all_trials if trial not in done
+            ]
+            if jobs and sharing:
+                yield shared(platform, started.combinations, place, jobs)
+            else:
+                yield from jobs
+
+
+def _job(
+    batch: BatchId, started: BatchStarted, place: int, case: Case, trial: Trial, before: CaseFinished | None
+) -> Job:
+    attempts = before.attempts if before is not None and before.status in FAILED else 0
+    assignment = Assignment(
+        batch=batch,
+        trial=trial,
+        execution=trial_execution(batch, trial, place),
+        workflow=started.workflow,
+        variants=started.combinations[trial.combination],
+        input=case.input,
+        attempts=attempts + started.attempts,
+    )
+    return Job(assignment, attempts=attempts)
 
 
 def _is_open(platform: Platform, fact: CaseFinished, *, retry_failed: bool) -> bool:

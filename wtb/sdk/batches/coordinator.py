@@ -18,7 +18,6 @@ from wtb.domain.batch import (
     BatchStopped,
     CaseFinished,
     CaseScored,
-    Trial,
     TrialStatus,
     Usage,
 )
@@ -45,6 +44,8 @@ class Job:
     """Of all attempts."""
     began: float = 0.0
     """Monotonic seconds: the last attempt."""
+    then: "Callable[[Ended], list[Job]] | None" = None
+    """What there is to do once it has ended, when it is no trial but what several begin with."""
 
 
 @dataclass(slots=True)
@@ -213,6 +214,9 @@ class Coordinator:
         if ended.status in FAILED and job.attempts < job.assignment.attempts:
             self._ready.append(job)
             return
+        if job.then is not None:
+            self._ready.extendleft(reversed(job.then(ended)))
+            return
         trial = job.assignment.trial
         error = ended.error
         fact = CaseFinished(
@@ -311,11 +315,3 @@ def added(one: Sequence[Usage], other: Sequence[Usage]) -> tuple[Usage, ...]:
             )
         )
     return tuple(sums.values())
-
-
-def trials(cases: Sequence[str], combinations: int, repeats: int) -> Iterator[tuple[int, Trial]]:
-    """Every trial with its case's place: all combinations of a case come together."""
-    for place, case in enumerate(cases):
-        for repeat in range(repeats):
-            for combination in range(combinations):
-                yield place, Trial(case, combination, repeat)

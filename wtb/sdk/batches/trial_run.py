@@ -19,10 +19,11 @@ from wtb.domain.execution import (
     Paused,
     Running,
 )
+from wtb.domain.identifiers import ExecutionId
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.sdk import beginnings, time_travel
 from wtb.sdk.batches.assignment import Assignment, Ended, Trouble
-from wtb.sdk.claims import Request, Standing, standing
+from wtb.sdk.claims import Request, Standing, giving_up, standing
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import RunResult
 from wtb.sdk.running import Options, Run, adrive, drive
@@ -73,21 +74,22 @@ class TrialRunner:
             case _:
                 return self._start(assignment, request)
 
-    def _start(self, assignment: Assignment, request: Request) -> Run:
+    def _start(self, assignment: Assignment, request: Request) -> Run | Ended:
         case = f"{assignment.batch}/{assignment.trial.case}"
         if assignment.fork is not None:
-            point = assignment.fork
-            place = Place(at=point.checkpoint)
-            return time_travel.fork(
+            shared = assignment.fork
+            run = time_travel.fork(
                 self.platform,
-                point.execution,
+                shared.execution,
                 assignment.execution,
                 request,
-                place,
+                Place(at=shared.checkpoint),
                 None,
                 assignment.variants,
                 batch_case=case,
+                as_it_stands=True,
             )
+            return self._ended_alike(run, shared.execution) if shared.failed else run
         graph = self.find_graph(assignment.variants)
         return beginnings.start(
             self.platform,
@@ -102,6 +104,15 @@ class TrialRunner:
             held=BreakpointsSet(before=assignment.break_before),
             batch_case=case,
         )
+
+    def _ended_alike(self, run: Run, failed: ExecutionId) -> Ended:
+        """Have a fork end with the failure of what it was forked from."""
+        of_parent = [fact for fact in standing(self.platform, failed).facts if isinstance(fact, ExecutionFailed)]
+        with giving_up(run):
+            run.recording.journal.note(of_parent[-1])
+            run.recording.commit()
+        self.platform.saver.end(run.execution, run.recording)
+        return _told(standing(self.platform, run.execution), of_parent[-1])
 
 
 def _told(now: Standing, last: LifecycleFact) -> Ended:

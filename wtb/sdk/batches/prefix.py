@@ -1,0 +1,74 @@
+"""What a case's trials have in common runs once, up to the first varied node; they are forked from there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from wtb.domain.batch import prefix_execution
+from wtb.domain.errors import CheckpointNotFound
+from wtb.domain.execution import ExecutionPaused, Failed, Unknown
+from wtb.domain.identifiers import CheckpointId
+from wtb.domain.workflow import WHOLE
+from wtb.sdk.batches.assignment import Ended, Fork
+from wtb.sdk.batches.coordinator import Job
+from wtb.sdk.claims import standing
+from wtb.sdk.platform import Platform
+from wtb.sdk.state import find_checkpoint
+
+Combinations = Sequence[Mapping[str, str]]
+
+
+def varied(combinations: Combinations) -> tuple[str, ...]:
+    """The nodes that aren't the same in all combinations."""
+    first = combinations[0]
+    return tuple(sorted(node for node in first if any(each[node] != first[node] for each in combinations)))
+
+
+def is_shareable(combinations: Combinations) -> bool:
+    """Whether trials have anything in common that can run once; whole graphs that stand in have not."""
+    nodes = varied(combinations)
+    return bool(nodes) and WHOLE not in nodes
+
+
+def shared(platform: Platform, combinations: Combinations, place: int, trials: Sequence[Job]) -> Job:
+    """What trials of one case and repeat have in common; they follow."""
+    nodes, first = varied(combinations), trials[0].assignment
+    common = msgspec.structs.replace(
+        first,
+        execution=prefix_execution(first.batch, place, first.trial.repeat),
+        variants={node: name for node, name in first.variants.items() if node not in nodes},
+        break_before=nodes,
+    )
+    return Job(common, then=lambda ended: _forks(platform, ended, trials))
+
+
+def _forks(platform: Platform, ended: Ended, trials: Sequence[Job]) -> list[Job]:
+    now = standing(platform, ended.execution)
+    if isinstance(now.state, Unknown):
+        return [*trials]  # it never began: each trial finds out for itself why
+    paused = [fact for fact in now.facts if isinstance(fact, ExecutionPaused)]
+    stops = {stop.checkpoint for stop in paused[-1].stops} if ended.status == "paused" and paused else set()
+    failed = isinstance(now.state, Failed)
+    try:
+        fork = Fork(execution=ended.execution, checkpoint=_place(platform, ended, stops), failed=failed)
+    except CheckpointNotFound:
+        return [*trials]  # as above: it never got so far as to have one
+    return [
+        replace(
+            job,
+            assignment=msgspec.structs.replace(
+                job.assignment, fork=fork, attempts=job.attempts + 1 if failed else job.assignment.attempts
+            ),
+        )
+        for job in trials
+    ]
+
+
+def _place(platform: Platform, ended: Ended, stops: set[CheckpointId]) -> CheckpointId:
+    """Where all stops are, also in a nested graph; where the outermost graph stands, when they are in several graphs,
+    or when it stopped for another reason.
+    """
+    if len(stops) == 1:
+        return next(iter(stops))
+    return find_checkpoint(platform, ended.execution, None).checkpoint
