@@ -41,15 +41,22 @@ def pause(
 
 
 def cancel(
-    platform: Platform, execution: ExecutionId, reason: str, origin: Origin, if_version: int | None = None
+    platform: Platform,
+    execution: ExecutionId,
+    reason: str,
+    origin: Origin,
+    if_version: int | None = None,
+    *,
+    at_once: bool = False,
 ) -> Commanded:
     """End an execution: before its next node, or at once when nobody runs it.
 
-    Raises `ExecutionNotFound`, `WrongStatus` or `VersionConflict`.
+    ``at_once`` though somebody may run it: nothing that they do from now on is
+    recorded, and they stop when they find that out. Raises `ExecutionNotFound`, `WrongStatus` or `VersionConflict`.
     """
 
     def decide(state: State, _: Sequence[LifecycleFact]) -> list[LifecycleFact]:
-        alive = isinstance(state, Running) and is_run(platform, execution, state.worker)
+        alive = not at_once and isinstance(state, Running) and is_run(platform, execution, state.worker)
         return decisions.cancel(execution, state, reason, alive=alive)
 
     return _command(platform, execution, decide, origin, if_version)
