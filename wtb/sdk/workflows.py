@@ -28,6 +28,7 @@ class Workflows:
         self._prepared: WeakKeyDictionary[Any, RunnableGraph] = WeakKeyDictionary()
         self._by_name: dict[str, RunnableGraph] = {}
         self._noted: set[tuple[str, str, str, str]] = set()
+        self._given: dict[str, object] = {}
         self._lock = threading.Lock()
 
     def register(self, graph: object, workflow: str | None) -> tuple[str, RunnableGraph]:
@@ -40,7 +41,15 @@ class Workflows:
         runnable = self.prepared(ready)
         self._note(name, runnable, self._variants.registered())
         self._by_name[name] = runnable
+        self._given[name] = graph
         return name, runnable
+
+    def given(self, workflow: str) -> object:
+        """The graph that was registered last, as it was given: a `StateGraph` perhaps. Raises `WorkflowNotFound`."""
+        found = self._given.get(workflow)
+        if found is None:
+            raise WorkflowNotFound(workflow)
+        return found
 
     def prepared(self, graph: object) -> RunnableGraph:
         """A graph ready to be run that isn't thereby its workflow's. Raises `InvalidGraph`."""

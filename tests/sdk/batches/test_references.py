@@ -9,7 +9,7 @@ import pytest
 from tests.sdk.batches import elsewhere
 from tests.sdk.batches.elsewhere import obedient, other
 from wtb.domain.errors import InvalidRequest
-from wtb.infra.langgraph.loader import load_attribute
+from wtb.infra.langgraph.loader import load_attribute, load_graph
 from wtb.sdk.batches.references import reference_of
 
 short = lambda state: {"notes": ["short"]}  # noqa: E731
@@ -63,6 +63,14 @@ def test_a_module_that_hides_another_of_its_name_is_named_by_its_file(tmp_path: 
         del sys.modules["json.tool"]
         if kept is not None:
             sys.modules["json.tool"] = kept
+
+
+def test_a_graph_that_a_function_made_is_named_by_the_function_it_was_loaded_by(tmp_path: Path) -> None:
+    (tmp_path / "makes.py").write_text(
+        "from tests.sdk.given import chain\ndef graph(): return chain(node=lambda s: {})\n"
+    )
+    made = load_graph("./makes.py:graph", tmp_path)
+    assert reference_of(made, "it") == f"{tmp_path / 'makes.py'}:graph"
 
 
 def test_what_a_function_made_has_no_name_and_the_refusal_says_what_to_do() -> None:

@@ -20,6 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from dotenv import dotenv_values
 from langgraph.graph import StateGraph
@@ -29,6 +30,9 @@ from wtb.domain.workflow import WHOLE
 from wtb.infra.langgraph.internals import Pregel
 
 LANGGRAPH_JSON = "langgraph.json"
+
+_MADE: WeakKeyDictionary[object, str] = WeakKeyDictionary()
+"""Graphs that functions made, and the functions' references."""
 
 
 def load_graph(reference: str, folder: Path | None = None) -> object:
@@ -40,7 +44,15 @@ def load_graph(reference: str, folder: Path | None = None) -> object:
     the cause, or `InvalidGraph` when something else has that name.
     """
     found = load_attribute(reference, folder)
-    return _graph(found, reference)
+    graph = _graph(found, reference)
+    if graph is not found:
+        _MADE[graph] = _absolute(reference, folder)
+    return graph
+
+
+def maker_of(graph: object) -> str | None:
+    """The reference of the function that `load_graph` called for a graph, wherever the working folder is."""
+    return _MADE.get(graph) if isinstance(graph, StateGraph | Pregel) else None
 
 
 def load_attribute(reference: str, folder: Path | None = None) -> object:
@@ -186,6 +198,11 @@ def _alone(path: Path, name: str) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _absolute(reference: str, folder: Path | None) -> str:
+    place, _, attribute = reference.rpartition(":")
+    return f"{(folder or Path.cwd()).absolute() / place}:{attribute}" if _is_file(place) else reference
 
 
 def _look_in(folder: Path) -> None:

@@ -70,6 +70,19 @@ class RayErrand:
         self._ray.cancel(self._task, force=True)
 
 
+def cluster_cpus() -> int | None:
+    """How many CPUs the cluster has that this process is connected to, or that ``RAY_ADDRESS`` names; None without one.
+
+    Raises `ExtraMissing`.
+    """
+    ray = _ray()
+    if not ray.is_initialized():
+        if not os.environ.get("RAY_ADDRESS"):
+            return None
+        ray.init(log_to_driver=False, configure_logging=False)
+    return int(ray.cluster_resources().get("CPU", 1))
+
+
 def _ray() -> Any:
     try:
         import ray
@@ -81,17 +94,10 @@ def _ray() -> Any:
 
 def _connect(ray: Any, max_concurrency: int) -> bool:
     """Be connected to a cluster; whether it is one that was started here."""
-    if ray.is_initialized():
-        return False
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=False, configure_logging=False)
+    if cluster_cpus() is not None:
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray.init(
-        address="local",
-        num_cpus=max_concurrency,
-        include_dashboard=False,
-        log_to_driver=False,
-        configure_logging=False,
+        address="local", num_cpus=max_concurrency, include_dashboard=False, log_to_driver=False, configure_logging=False
     )
     return True

@@ -7,19 +7,21 @@ from pathlib import Path
 from types import ModuleType
 
 from wtb.domain.errors import InvalidRequest
+from wtb.infra.langgraph.loader import maker_of
 
 MAINS = ("__main__", "__mp_main__")
 """What Python calls the module that a process was started with, which has another name for everybody else."""
 
 
 def reference_of(thing: object, what: str) -> str:
-    """The name of a graph or an implementation: as it was given, if it is text, or that of a loaded module's attribute.
+    """The name of a graph or an implementation: that of a loaded module's attribute, or of the function that made it.
 
-    ``what`` is what the refusal calls it. Raises `InvalidRequest` when it has no
-    name that another process could find it by.
+    Text is such a name itself. ``what`` is what the refusal calls the thing. Raises
+    `InvalidRequest` when it has no name that another process could find it by.
     """
-    if isinstance(thing, str):
-        return thing
+    made = thing if isinstance(thing, str) else maker_of(thing)
+    if made is not None:
+        return made
     for name, module in _modules(thing):
         attribute = next((key for key, value in list(vars(module).items()) if value is thing), None)
         place = None if attribute is None else _place(name, module)
