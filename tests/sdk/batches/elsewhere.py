@@ -82,7 +82,7 @@ def runner(bench: TestBench, graph: object = obedient, options: Options = NO_OPT
 
 def spec(bench: TestBench, graph: object = obedient, options: Options = NO_OPTIONS, **variants: object) -> BenchSpec:
     chosen = bench.project.variants.chosen(variants)
-    return BenchSpec.of(bench.project, runner(bench, graph, options), "notes", graph, list(chosen.items()))
+    return BenchSpec.of(bench.project, runner(bench, graph, options), "notes", graph, [chosen])
 
 
 def assigned(bench: TestBench, *queries: str, **variants: str) -> list[Assignment]:

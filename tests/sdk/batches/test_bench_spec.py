@@ -82,7 +82,7 @@ def test_what_has_no_name_is_refused_before_anything_runs(quick_bench: TestBench
     with pytest.raises(InvalidRequest, match="variant 'lambda' of node 'told'"):
         spec(quick_bench, told=lambda state: {})
     with pytest.raises(VariantNotFound):
-        BenchSpec.of(quick_bench.project, runner(quick_bench), "notes", obedient, [("told", "nobody")])
+        BenchSpec.of(quick_bench.project, runner(quick_bench), "notes", obedient, [{"told": "nobody"}])
 
 
 def test_what_an_assignment_names_is_not_imported(quick_bench: TestBench, tmp_path: Path) -> None:

@@ -14,17 +14,17 @@ import pytest
 
 from tests.sdk.batches.elsewhere import assigned, awaiting, begun, obedient, runner, spec
 from tests.sdk.given import completed
-from wtb.domain.errors import VariantNotFound, WorkerDied
+from wtb.domain.errors import GraphNotFound, VariantNotFound, WorkerDied
 from wtb.sdk import TestBench
 from wtb.sdk.batches.assignment import Trouble
 from wtb.sdk.batches.process_workers import ProcessWorkers
 
 
 @contextmanager
-def processes(bench: TestBench, graph: object = obedient) -> Iterator[ProcessWorkers]:
-    """Two workers, which leave no process when they are closed."""
+def processes(bench: TestBench, graph: object = obedient, *, number: int = 1) -> Iterator[ProcessWorkers]:
+    """Workers that leave no process when they are closed."""
     before = set(psutil.Process().children(recursive=True))
-    workers = ProcessWorkers(runner(bench), spec(bench, graph), 2)
+    workers = ProcessWorkers(runner(bench), spec(bench, graph), number)
     try:
         yield workers
     finally:
@@ -34,7 +34,7 @@ def processes(bench: TestBench, graph: object = obedient) -> Iterator[ProcessWor
 
 def test_what_dies_or_hangs_in_one_is_tried_again_in_another(bench: TestBench, tmp_path: Path) -> None:
     dying, living, hanging = assigned(bench, f"die {tmp_path / 'died'}", "b", f"hang-outside {tmp_path / 'hung'}")
-    with processes(bench) as workers:
+    with processes(bench, number=2) as workers:
         first, second = workers.submit(dying), workers.submit(living)
         with pytest.raises(WorkerDied, match="SIGKILL"):
             first.result(60)
@@ -65,14 +65,25 @@ def test_a_nodes_error_is_told(quick_bench: TestBench) -> None:
 def test_an_idle_one_that_is_killed_is_nobodys_loss(quick_bench: TestBench) -> None:
     first, second, third = assigned(quick_bench, "a", "b", "c")
     with processes(quick_bench) as workers:
-        assert workers.submit(first).result(60).status == "completed"
-        assert workers.submit(second).result(60).status == "completed"
+        for each in (first, second):
+            assert workers.submit(each).result(60).status == "completed"
         pids = {quick_bench.state(each.execution)["notes"][-1] for each in (first, second)}
         assert len(pids) == 1  # which was free again
         idle = psutil.Process(int(pids.pop()))
         idle.kill()
         psutil.wait_procs([idle])
         assert workers.submit(third).result(60).status == "completed"
+
+
+@pytest.mark.soak
+def test_one_that_cannot_open_the_bench_says_why_each_time(quick_bench: TestBench) -> None:
+    [assignment] = assigned(quick_bench, "a")
+    missing = msgspec.structs.replace(spec(quick_bench), graph="nowhere:graph")
+    workers = ProcessWorkers(runner(quick_bench), missing, 1)
+    for _ in range(2):
+        with pytest.raises(GraphNotFound, match="can't import nowhere"):
+            workers.submit(assignment).result(60)
+    workers.close()
 
 
 def test_what_keeps_a_trial_from_being_begun_is_raised_and_the_worker_goes_on(quick_bench: TestBench) -> None:

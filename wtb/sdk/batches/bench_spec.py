@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from wtb.domain.errors import InvalidRequest
-from wtb.domain.workflow import WHOLE
+from wtb.domain.workflow import OWN, WHOLE
 from wtb.infra.langgraph.internals import allowlist
 from wtb.infra.langgraph.loader import load_attribute, load_graph
 from wtb.infra.langgraph.variants import Variants
@@ -66,9 +66,9 @@ class BenchSpec(msgspec.Struct, frozen=True, kw_only=True):
         runner: TrialRunner,
         workflow: str,
         graph: object,
-        variants: Iterable[tuple[str, str]],
+        combinations: Iterable[Mapping[str, str]],
     ) -> "BenchSpec":
-        """Describe this process's bench, a workflow's graph, and those variants, as (node, name), that trials need.
+        """Describe this process's bench, a workflow's graph, and the variants of these combinations.
 
         Raises `InvalidRequest` for what another process can't find or read, and
         `VariantNotFound`.
@@ -91,7 +91,7 @@ class BenchSpec(msgspec.Struct, frozen=True, kw_only=True):
                 Implementation(
                     node, name, reference_of(project.variants.given(node, name), f"variant {name!r} of node {node!r}")
                 )
-                for node, name in variants
+                for node, name in _chosen(combinations)
             ),
             folder=str(Path.cwd()),
             path=tuple(_import_path()),
@@ -171,6 +171,11 @@ def absolute(location: str) -> str:
     if location.startswith(POSTGRES):
         return location
     return str(Path(location.removeprefix("sqlite:///")).expanduser().absolute())
+
+
+def _chosen(combinations: Iterable[Mapping[str, str]]) -> Iterable[tuple[str, str]]:
+    """Node and name of each variant in them, once."""
+    return dict.fromkeys(choice for each in combinations for choice in each.items() if choice[1] != OWN)
 
 
 def _check_types(runner: TrialRunner, workflow: str) -> None:

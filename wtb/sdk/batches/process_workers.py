@@ -24,16 +24,21 @@ main(int(sys.argv[1]))
 
 
 class ProcessWorkers(RemoteWorkers):
-    """Processes that each open the bench once and run one trial at a time; a dead one is replaced when needed."""
+    """Processes that each open the bench once and run one trial at a time.
+
+    All of them start at once. One that died is replaced when it is needed. A
+    trial's time begins when its process is ready: `submit` waits for that.
+    """
 
     def __init__(self, runner: TrialRunner, spec: BenchSpec, max_concurrency: int) -> None:
         super().__init__(runner.platform, max_concurrency)
         self._spec = spec.text
-        self._idle: list[WorkerProcess] = []
+        self._idle = [WorkerProcess(self._spec) for _ in range(max_concurrency)]
         self._lock = threading.Lock()
 
     def _send(self, assignment: Assignment, text: str) -> "ProcessErrand":
         process = self._found() or WorkerProcess(self._spec)
+        process.wait_until_ready()
         return ProcessErrand(self, process, text)
 
     def _found(self) -> "WorkerProcess | None":
@@ -54,7 +59,7 @@ class ProcessWorkers(RemoteWorkers):
         for process in self._idle:
             process.dismiss()
         for process in self._idle:
-            process.join()
+            process.wait()
         self._idle.clear()
 
 
@@ -76,7 +81,7 @@ class ProcessErrand:
 
 
 class WorkerProcess:
-    """A Python process that reads a line of JSON for each assignment, and answers with one; see `worker_process`.
+    """A Python process that says when it is ready, and answers each assignment, a line of JSON; see `worker_process`.
 
     It leads a process group: what its nodes have started dies with it, and a Ctrl-C
     in the terminal is for this process alone to heed. What it prints goes where
@@ -95,11 +100,17 @@ class WorkerProcess:
             )
         with here:
             self._lines = here.makefile("rwb")
+        self._is_ready = False
         self.tell(spec)
 
     @property
     def lives(self) -> bool:
         return self._process.poll() is None
+
+    def wait_until_ready(self) -> None:
+        """Until it has opened the bench, or is dead."""
+        if not self._is_ready:
+            self._is_ready = bool(self._line())
 
     def tell(self, text: str) -> None:
         with contextlib.suppress(BrokenPipeError):  # it is dead, which `hear` will find
@@ -108,14 +119,19 @@ class WorkerProcess:
 
     def hear(self) -> str:
         """Raises `WorkerDied`."""
+        line = self._line()
+        if not line:
+            self.kill()
+            raise WorkerDied(f"the process that ran the trial died ({_cause(self._process.wait())})")
+        return line
+
+    def _line(self) -> str:
+        """A whole line; empty when the process died before it had written one."""
         try:
             line = self._lines.readline()
         except ConnectionResetError:
             line = b""
-        if not line.endswith(b"\n"):
-            self.kill()
-            raise WorkerDied(f"the process that ran the trial died ({_cause(self._process.wait())})")
-        return line[:-1].decode()
+        return line.decode() if line.endswith(b"\n") else ""
 
     def kill(self) -> None:
         """End it, and what its nodes have started. It is dead after."""
@@ -124,10 +140,13 @@ class WorkerProcess:
         self._process.wait()
 
     def dismiss(self) -> None:
-        """Let it go when it has nothing to do."""
+        """Let it go, which has nothing to do."""
         self._lines.close()
+        if not self._is_ready:
+            self.kill()
 
-    def join(self) -> None:
+    def wait(self) -> None:
+        """Until it has gone."""
         self._process.wait()
 
 

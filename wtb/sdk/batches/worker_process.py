@@ -1,4 +1,4 @@
-"""What a process of `ProcessWorkers` does: it reads assignments and writes how they ended, line by line."""
+"""What a process of `ProcessWorkers` does: it opens a bench, reads assignments and writes how they ended, by lines."""
 
 import contextlib
 import os
@@ -21,6 +21,10 @@ def main(channel: int) -> None:
     with socket.socket(fileno=channel) as connection:
         lines = cast("BinaryIO", connection.makefile("rwb"))
     spec = lines.readline().decode()
+    with contextlib.suppress(Exception):  # each assignment will tell
+        BENCHES.get(spec)
+    lines.write(b"\n")
+    lines.flush()
     assignments: SimpleQueue[str | None] = SimpleQueue()
     idle = threading.Event()
     idle.set()
