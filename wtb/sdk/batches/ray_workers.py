@@ -1,5 +1,6 @@
 """Trials as tasks of a Ray cluster."""
 
+import logging
 import os
 from typing import Any
 
@@ -9,6 +10,8 @@ from wtb.sdk.batches.bench_spec import BenchSpec
 from wtb.sdk.batches.crossing import run_across
 from wtb.sdk.batches.remote_workers import RemoteWorkers
 from wtb.sdk.batches.trial_run import TrialRunner
+
+QUIETLY = {"log_to_driver": False, "configure_logging": False}
 
 
 class RayWorkers(RemoteWorkers):
@@ -79,7 +82,7 @@ def cluster_cpus() -> int | None:
     if not ray.is_initialized():
         if not os.environ.get("RAY_ADDRESS"):
             return None
-        ray.init(log_to_driver=False, configure_logging=False)
+        ray.init(**QUIETLY)
     return int(ray.cluster_resources().get("CPU", 1))
 
 
@@ -97,7 +100,11 @@ def _connect(ray: Any, max_concurrency: int) -> bool:
     if cluster_cpus() is not None:
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(
-        address="local", num_cpus=max_concurrency, include_dashboard=False, log_to_driver=False, configure_logging=False
-    )
+    logger = logging.getLogger("ray")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it warns of its own defaults
+    try:
+        ray.init(address="local", num_cpus=max_concurrency, include_dashboard=False, **QUIETLY)
+    finally:
+        logger.setLevel(level)
     return True
