@@ -2,7 +2,10 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -229,3 +232,21 @@ async def test_a_cancelled_batch_cancels_what_is_under_way(quick_bench: TestBenc
     result = quick_bench.batch_result("b")
     assert (result.status, result.stop_reason, len(result)) == ("stopped", "interrupted", 0)
     assert {e.status for e in quick_bench.executions(batch="b")} <= {"cancelled"}
+
+
+@pytest.mark.parametrize("pool", [ProcessPoolExecutor, ThreadPoolExecutor])
+def test_trials_run_on_any_executor(bench: TestBench, pool: Callable[[int], Executor]) -> None:
+    with pool(2) as executor:
+        result = bench.batch("tests.sdk.batches.elsewhere:obedient", CASES, executor=executor)
+    assert [o.status for o in result] == ["completed"] * 3
+
+
+def test_trials_run_in_processes_of_which_one_may_die(bench: TestBench, tmp_path: Path) -> None:
+    cases = [{"query": "die " + str(tmp_path / "died")}, {"query": "one"}, {"query": "raise"}]
+    asked: dict[str, Any] = {"executor": "processes", "max_concurrency": 2, "workflow": "w"}
+    result = bench.batch("tests.sdk.batches.elsewhere:obedient", cases, attempts=2, **asked)
+    assert [(o.status, o.attempts) for o in result] == [("completed", 2), ("completed", 1), ("failed", 2)]
+    hanging = [{"query": "hang " + str(tmp_path / "hung")}]
+    [outcome] = bench.batch("tests.sdk.batches.elsewhere:obedient", hanging, timeout=1, **asked)
+    assert outcome.status == "timed_out"
+    assert bench.execution(outcome.execution_id).status == "cancelled"

@@ -52,6 +52,7 @@ from wtb.sdk import audit, beginnings, bundles, comparing, control, files, repla
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.batches import beginnings as batch_beginnings
 from wtb.sdk.batches.beginnings import Resumption
+from wtb.sdk.batches.bench_spec import BenchSpec
 from wtb.sdk.batches.cases import Cases
 from wtb.sdk.batches.matrix import VariedBy, combinations
 from wtb.sdk.batches.outcome import Case
@@ -1080,7 +1081,8 @@ class TestBench:
             description=description,
         )
         runner = self._trials(wish.find_graph, "batch", config, context, actor)
-        return self.batch_result(batch_beginnings.start(wish, runner, progress).run())
+        describe = partial(BenchSpec.of, self.project, runner, wish.workflow, self._workflows.given(wish.workflow))
+        return self.batch_result(batch_beginnings.start(wish, runner, describe, progress).run())
 
     async def abatch(
         self,
@@ -1128,9 +1130,9 @@ class TestBench:
             description=description,
         )
         runner = self._trials(wish.find_graph, "batch", config, context, actor)
-        return self.batch_result(
-            await batch_beginnings.start(wish, runner, progress, asyncio.get_running_loop()).arun()
-        )
+        describe = partial(BenchSpec.of, self.project, runner, wish.workflow, self._workflows.given(wish.workflow))
+        begun = batch_beginnings.start(wish, runner, describe, progress, asyncio.get_running_loop())
+        return self.batch_result(await begun.arun())
 
     def _wish(self, graph: object, workflow: str | None, variants: VariedBy | None, **asked: Any) -> Wish:
         if isinstance(graph, str):
@@ -1187,7 +1189,8 @@ class TestBench:
             graph = Graphs().named(graph)[1]
         runnable = self._workflows.named(workflow) if graph is None else self._workflows.register(graph, workflow)[1]
         runner = self._trials(partial(self._workflows.standing_in, runnable), "resume_batch", config, context, actor)
-        begun = batch_beginnings.resume(batch, asked, runner, progress)
+        describe = partial(BenchSpec.of, self.project, runner, workflow, self._workflows.given(workflow))
+        begun = batch_beginnings.resume(batch, asked, runner, describe, progress)
         return self.batch_result(batch if begun is None else begun.run())
 
     def stop_batch(self, batch_id: str, reason: str = "", *, actor: str | None = None) -> Batch:

@@ -28,6 +28,7 @@ from wtb.domain.errors import BatchExists, BatchNotFound, BatchTaken, InvalidReq
 from wtb.domain.event_log import EMPTY_STREAM, StreamHead
 from wtb.domain.execution import Completed, Failed
 from wtb.domain.identifiers import BatchId, batch_stream
+from wtb.domain.workflow import OWN
 from wtb.sdk import claims
 from wtb.sdk.batches.assessment import Assessment
 from wtb.sdk.batches.assignment import Assignment, Workers
@@ -41,7 +42,7 @@ from wtb.sdk.batches.recorded_cases import RecordedCases
 from wtb.sdk.batches.scoring import Preference, Score, as_preferences, as_scores
 from wtb.sdk.batches.trial_run import TrialRunner
 from wtb.sdk.batches.wish import Wish, check_wish, chosen_id, executor_for, graphs_of, microseconds, most_at_once
-from wtb.sdk.batches.workers import ExecutorName, workers_for
+from wtb.sdk.batches.workers import Describe, ExecutorName, workers_for
 from wtb.sdk.platform import Platform, new_batch_id
 
 
@@ -102,7 +103,11 @@ class BatchRun:
 
 
 def start(
-    wish: Wish, runner: TrialRunner, progress: Progress | None = None, loop: asyncio.AbstractEventLoop | None = None
+    wish: Wish,
+    runner: TrialRunner,
+    describe: Describe,
+    progress: Progress | None = None,
+    loop: asyncio.AbstractEventLoop | None = None,
 ) -> BatchRun:
     """A new batch, durable with all its cases, and not run yet. ``loop``: the caller's, that async trials may use.
 
@@ -146,7 +151,8 @@ def start(
     ]
     tally = Tally(len(cases) * len(started.combinations) * started.repeats)
     jobs = _jobs(platform, batch, started, cases)
-    run = _run(started, ledger, runner, executor, loop, cases, scores, preferences, jobs, tally, progress)
+    workers = _workers(executor, runner, describe, started, loop)
+    run = _run(started, ledger, runner, workers, cases, scores, preferences, jobs, tally, progress)
     run.take([*batch_decisions.start(batch, Unknown(), started), *added])
     return run
 
@@ -167,6 +173,7 @@ def resume(
     batch: BatchId,
     asked: Resumption,
     runner: TrialRunner,
+    describe: Describe,
     progress: Progress | None = None,
     loop: asyncio.AbstractEventLoop | None = None,
 ) -> BatchRun | None:
@@ -177,13 +184,14 @@ def resume(
     """
     while True:
         with suppress(VersionConflict):  # when it is no longer as it was when looked at: look again
-            return _resume(batch, asked, runner, progress, loop)
+            return _resume(batch, asked, runner, describe, progress, loop)
 
 
 def _resume(
     batch: BatchId,
     asked: Resumption,
     runner: TrialRunner,
+    describe: Describe,
     progress: Progress | None,
     loop: asyncio.AbstractEventLoop | None,
 ) -> BatchRun | None:
@@ -216,7 +224,8 @@ def _resume(
         return None
     ledger = Ledger(platform, batch, head, state, runner.origin)
     jobs = _jobs(platform, batch, started, cases, again, record.finished.keys())
-    run = _run(started, ledger, runner, executor, loop, cases, scores, preferences, jobs, tally, progress, record)
+    workers = _workers(executor, runner, describe, started, loop)
+    run = _run(started, ledger, runner, workers, cases, scores, preferences, jobs, tally, progress, record)
     run.take(facts)
     return run
 
@@ -249,8 +258,7 @@ def _run(
     started: BatchStarted,
     ledger: Ledger,
     runner: TrialRunner,
-    executor: ExecutorName | Executor,
-    loop: asyncio.AbstractEventLoop | None,
+    workers: Workers,
     cases: Sequence[Case],
     scores: Sequence[Score],
     preferences: Sequence[Preference],
@@ -262,9 +270,19 @@ def _run(
     platform = runner.platform
     recorded = RecordedCases(platform, cases)
     assessment = Assessment(platform, recorded, started, runner.find_graph, scores, preferences)
-    workers = workers_for(executor, runner, loop)
     coordinator = Coordinator(started, ledger, workers, assessment, jobs, tally, progress, record)
     return BatchRun(platform, ledger, coordinator, workers, assessment)
+
+
+def _workers(
+    executor: ExecutorName | Executor,
+    runner: TrialRunner,
+    describe: Describe,
+    started: BatchStarted,
+    loop: asyncio.AbstractEventLoop | None,
+) -> Workers:
+    needed = dict.fromkeys((node, name) for each in started.combinations for node, name in each.items() if name != OWN)
+    return workers_for(executor, runner, lambda: describe(needed), started.max_concurrency, loop)
 
 
 def _jobs(

@@ -29,6 +29,7 @@ from wtb.sdk.batches.budget import Spending
 from wtb.sdk.batches.ledger import Ledger
 from wtb.sdk.batches.progress import BatchProgress, Progress
 from wtb.sdk.batches.record import Record
+from wtb.sdk.control import shut_out
 
 StopReason = Literal["request", "fail_fast", "budget", "interrupted"]
 
@@ -163,8 +164,8 @@ class Coordinator:
 
     def _begin(self, job: Job) -> None:
         job.attempts += 1
-        job.began = monotonic()
         future = self._workers.submit(job.assignment)
+        job.began = monotonic()  # a process may have had to start
         self._under_way[future] = job
         future.add_done_callback(lambda done: self._inbox.put(partial(self._ended, done)))
 
@@ -203,7 +204,7 @@ class Coordinator:
             if future.done():
                 continue  # it is in the inbox
             job = self._under_way.pop(future)
-            self._workers.give_up(job.assignment, future)
+            self._give_up(job, future)
             self._take(job, _refused(job, "timed_out", TrialTimedOut(f"it took longer than {self._timeout:g} s")))
 
     def _take(self, job: Job, ended: Ended) -> None:
@@ -262,7 +263,12 @@ class Coordinator:
         for future, job in [*self._under_way.items()]:
             if not future.done():
                 del self._under_way[future]
-                self._workers.give_up(job.assignment, future)
+                self._give_up(job, future)
+
+    def _give_up(self, job: Job, future: "Future[Ended]") -> None:
+        """Afterwards its execution is cancelled, if it hasn't ended, and nobody runs it."""
+        self._workers.give_up(job.assignment, future)
+        shut_out(self._ledger.platform, job.assignment.execution, "given up by its batch", self._ledger.journal.origin)
 
     def _end(self) -> BatchStopped | BatchCompleted:
         if self._stopping is not None and self._tally.finished < self._tally.total:

@@ -36,6 +36,7 @@ class Ledger:
     """
 
     def __init__(self, platform: Platform, batch: BatchId, head: StreamHead, state: State, origin: Origin) -> None:
+        self.platform = platform
         self.batch = batch
         self.state = state
         self.worker: WorkerId = platform.presence.announce()

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import cast
 
 from wtb.domain.batch import Budget, Price
 from wtb.domain.errors import InvalidRequest
@@ -48,7 +47,9 @@ class Wish:
 def most_at_once(executor: ExecutorName | Executor) -> int:
     """How many trials run at a time, where nothing else is asked."""
     cores = os.cpu_count() or 1
-    return {"threads": min(32, cores + 4), "asyncio": 100}.get(cast("str", executor), cores)
+    if isinstance(executor, Executor):
+        return int(getattr(executor, "_max_workers", cores))
+    return {"threads": min(32, cores + 4), "asyncio": 100}.get(executor, cores)
 
 
 def chosen_id(batch_id: str) -> BatchId:

@@ -1,27 +1,50 @@
 """Who runs a batch's trials."""
 
 import asyncio
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Literal
 
 from wtb.domain.errors import InvalidRequest
 from wtb.sdk.batches.assignment import Workers
+from wtb.sdk.batches.bench_spec import BenchSpec
+from wtb.sdk.batches.executor_workers import ExecutorWorkers, ThreadPoolWorkers
 from wtb.sdk.batches.loop_workers import LoopWorkers
+from wtb.sdk.batches.process_workers import ProcessWorkers
+from wtb.sdk.batches.ray_workers import RayWorkers
 from wtb.sdk.batches.thread_workers import ThreadWorkers
 from wtb.sdk.batches.trial_run import TrialRunner
 
 ExecutorName = Literal["auto", "threads", "asyncio", "processes", "ray"]
 
+Describe = Callable[[Iterable[tuple[str, str]]], BenchSpec]
+"""The variants that trials need, as (node, name), to what another process needs to run them; may refuse."""
+
 
 def workers_for(
-    executor: ExecutorName | Executor, runner: TrialRunner, loop: asyncio.AbstractEventLoop | None = None
+    executor: ExecutorName | Executor,
+    runner: TrialRunner,
+    describe: Callable[[], BenchSpec],
+    max_concurrency: int,
+    loop: asyncio.AbstractEventLoop | None = None,
 ) -> Workers:
-    """Those that ``executor`` names; ``auto`` was decided before. Raises `InvalidRequest` or `ExtraMissing`."""
+    """Those that ``executor`` names, ``auto`` having been decided; ``loop`` is the caller's.
+
+    Raises `InvalidRequest`, also for what another process can't find, or `ExtraMissing`.
+    """
     match executor:
         case "threads":
             return ThreadWorkers(runner)
         case "asyncio":
             return LoopWorkers(runner, loop)
+        case "processes":
+            return ProcessWorkers(runner, describe(), max_concurrency)
+        case "ray":
+            return RayWorkers(runner, describe(), max_concurrency)
+        case ThreadPoolExecutor():
+            return ThreadPoolWorkers(runner, executor)
+        case Executor():
+            return ExecutorWorkers(runner, describe(), max_concurrency, executor)
         case _:
             raise InvalidRequest(
                 f"trials can't be run by {executor!r}",
