@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks import (
     audit,
+    batches,
     commands,
     comparison,
     history,
@@ -44,6 +45,7 @@ def main() -> None:
         "comparison": lambda: comparison.comparison(rounds * 2, steps),
         "audit": lambda: [*audit.verifying(5_000 if chosen.quick else 200_000), audit.chained(rounds * 2, steps)],
         "variants": lambda: variants.variants(rounds, steps),
+        "batches": lambda: batches.batches(rounds, 100 if chosen.quick else 1000, peer=not chosen.quick),
         "postgres": lambda: on_postgres.table(max(1, rounds // 2), steps, messages),
     }
     unknown = set(chosen.figures) - known.keys()

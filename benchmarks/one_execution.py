@@ -43,7 +43,7 @@ def _against_sqlite(synchronous: Synchronous, rounds: int) -> Figure:
     )
 
 
-def _peer_python() -> Path:
+def peer_python() -> Path:
     python = FOLDER / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(FOLDER)], check=True)
@@ -53,7 +53,7 @@ def _peer_python() -> Path:
 
 def _against_peer(rounds: int) -> Figure:
     """Both in their default durability; each peer round is a process that warms up and times several executions."""
-    python = _peer_python()
+    python = peer_python()
     builder, state = graphs.linear(10), graphs.counting(1000)
 
     def peer() -> float:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from wtb.domain import batch_decisions
@@ -144,6 +144,8 @@ def start(
         prices=dict(wish.prices),
         description=wish.description,
     )
+    if platform.store.redaction is not None:
+        runner = replace(runner, given={case.id: case.input for case, _ in found})
     ledger = Ledger(platform, batch, EMPTY_STREAM, Unknown(), runner.origin)
     cases = [*kept(found, ledger.journal, wish.graph.saver.serde)]
     added: list[BatchFact] = [

@@ -1,7 +1,7 @@
 """Running a trial in this process, from wherever its execution stands."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -41,6 +41,8 @@ class TrialRunner:
     find_graph: FindGraph
     origin: Origin
     options: Options = Options()  # noqa: RUF009  # frozen
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """By case, inputs as they were given, where the store hides something of them: what runs is never changed."""
 
     def run(self, assignment: Assignment) -> Ended:
         """Raises `ExecutionTaken`, `StoreError`, or what keeps it from being begun; a node's error is told."""
@@ -96,7 +98,7 @@ class TrialRunner:
             assignment.execution,
             assignment.workflow,
             graph,
-            graph.saver.history.load({assignment.input})[assignment.input],
+            self._input(assignment, graph),
             assignment.variants,
             request.origin,
             request.options,
@@ -104,6 +106,11 @@ class TrialRunner:
             held=BreakpointsSet(before=assignment.break_before),
             batch_case=case,
         )
+
+    def _input(self, assignment: Assignment, graph: RunnableGraph) -> Any:
+        if assignment.trial.case in self.given:
+            return self.given[assignment.trial.case]
+        return graph.saver.history.load({assignment.input})[assignment.input]
 
     def _ended_alike(self, run: Run, failed: ExecutionId) -> Ended:
         """Have a fork end with the failure of what it was forked from."""

@@ -1,0 +1,167 @@
+"""Figures of batches: against the batch runner of wtb 0.3.1, against the ideal, and with shared prefixes."""
+
+import asyncio
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from langgraph.graph import START, StateGraph
+
+from benchmarks import graphs
+from benchmarks.graphs import Counting
+from benchmarks.measure import Figure, interleaved, medians, ratio, seconds
+from benchmarks.one_execution import peer_python
+from wtb.sdk import TestBench, WorkflowProject
+from wtb.sdk.batches.progress import BatchProgress
+
+SLOW = 0.05
+"""Seconds of awaited I/O in a node."""
+
+
+def batches(rounds: int, cases: int, *, peer: bool) -> list[Figure]:
+    return [_recorded(rounds, 64, peer=peer), _ideal(cases), _shared(rounds)]
+
+
+def _recorded(rounds: int, cases: int, *, peer: bool) -> Figure:
+    """Batches of the 10-node graph under two variants, beside the same recorded runs one by one."""
+    builder = graphs.linear(10)
+    states = [{"i": number, "blob": os.urandom(500).hex()} for number in range(cases)]
+    variants = [{"node_5": "default"}, {"node_5": "another"}]
+
+    def batch() -> float:
+        with _bench() as bench:
+            bench.project.variant("node_5", "another", _another)
+            graph = builder.compile()
+            bench.run(graph, states[0])
+            return seconds(lambda: bench.batch(graph, states, variants={"node_5": ["default", "another"]}))
+
+    def one_by_one() -> float:
+        with _bench() as bench:
+            bench.project.variant("node_5", "another", _another)
+            graph = builder.compile()
+            bench.run(graph, states[0])
+            return seconds(lambda: [bench.run(graph, state, variants=each) for state in states for each in variants])
+
+    contenders: dict[str, Callable[[], float]] = {"wtb, one by one": one_by_one, "wtb": batch}
+    if peer:
+        contenders["wtb 0.3.1"] = lambda: _peer(cases)
+    taken = interleaved(contenders, rounds)
+    ratios = {"wtb / one by one": ratio(taken, "wtb", "wtb, one by one")}
+    if peer:
+        ratios["wtb 0.3.1 / wtb"] = ratio(taken, "wtb 0.3.1", "wtb")
+    return Figure(
+        f"{cases} cases × 2 variants of the 10-node graph",
+        "ms",
+        medians(taken, 1000),
+        ratios,
+        "≥ 2.5 × the throughput of wtb 0.3.1, ≤ 1.1 × one by one",
+        ratios["wtb / one by one"] <= 1.1 and ratios.get("wtb 0.3.1 / wtb", 2.5) >= 2.5,
+    )
+
+
+def _peer(cases: int) -> float:
+    script = Path(__file__).with_name("peer_wtb_031_batch.py")
+    child = subprocess.run(
+        [str(peer_python()), str(script), str(cases)], check=True, capture_output=True, text=True, env=_without_path()
+    )
+    return float(json.loads(child.stdout.splitlines()[-1]))
+
+
+def _without_path() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def _ideal(cases: int, nodes: int = 4, concurrency: int = 50) -> Figure:
+    """Awaited I/O in every node: what it takes beside what the waiting alone would take, and how memory grows."""
+    resident: list[float] = []
+
+    def look(progress: BatchProgress) -> None:
+        if progress.finished in (cases // 10, cases):
+            resident.append(_resident_megabytes())
+
+    with _bench() as bench:
+        graph = _chain(nodes, _waits)
+        states = ({"i": number, "blob": os.urandom(500).hex()} for number in range(cases))
+        bench.batch(graph, [{"i": 0, "blob": ""}])
+        taken = seconds(lambda: bench.batch(graph, states, max_concurrency=concurrency, progress=look))
+    ideal = cases * nodes * SLOW / concurrency
+    return Figure(
+        f"{cases} cases, {SLOW * 1000:.0f} ms of I/O in each of {nodes} nodes, {concurrency} at a time",
+        "s",
+        {"wtb": taken, "ideal": ideal},
+        {"wtb / ideal": taken / ideal},
+        "≤ 1.1 × the ideal, memory flat",
+        taken / ideal <= 1.1,
+        f"resident memory {resident[0]:.0f} MB after a tenth of the cases, {resident[-1]:.0f} MB after all",
+    )
+
+
+def _shared(rounds: int) -> Figure:
+    """A graph whose first half is slow, under two variants of a node in its second half."""
+
+    def work(state: Counting) -> dict[str, Any]:
+        if state["i"] % 10 < 5:
+            time.sleep(SLOW)
+        return {"i": state["i"] + 1}
+
+    def measured(*, share_prefix: bool) -> float:
+        with _bench() as bench:
+            graph = _chain(10, work)
+            states = [{"i": 10 * number, "blob": ""} for number in range(16)]
+            variants = {"node_7": ["default", _another]}
+            bench.batch(graph, states[:1], variants=variants)
+            return seconds(
+                lambda: bench.batch(graph, states, variants=variants, share_prefix=share_prefix, max_concurrency=2)
+            )
+
+    taken = interleaved(
+        {"alone": lambda: measured(share_prefix=False), "shared": lambda: measured(share_prefix=True)}, rounds
+    )
+    found = ratio(taken, "alone", "shared")
+    return Figure(
+        "share_prefix, the first half slow, 2 variants",
+        "ms",
+        medians(taken, 1000),
+        {"alone / shared": found},
+        "≥ 1.8 ×",
+        found >= 1.8,
+    )
+
+
+async def _waits(state: Counting) -> dict[str, Any]:
+    await asyncio.sleep(SLOW)
+    return {"i": state["i"] + 1}
+
+
+def _another(state: Counting) -> dict[str, Any]:
+    return {"i": state["i"] + 2}
+
+
+def _chain(nodes: int, work: Any) -> Any:
+    builder = StateGraph(Counting)
+    before = START
+    for number in range(nodes):
+        builder.add_node(f"node_{number}", work)
+        builder.add_edge(before, f"node_{number}")
+        before = f"node_{number}"
+    return builder.compile()
+
+
+@contextmanager
+def _bench() -> Iterator[TestBench]:
+    with tempfile.TemporaryDirectory() as folder:
+        project = WorkflowProject("measured", db_path=Path(folder) / "wtb.db", output_dir=Path(folder) / "out")
+        with TestBench(project) as bench:
+            yield bench
+
+
+def _resident_megabytes() -> float:
+    """Linux's count of this process's pages in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
