@@ -57,3 +57,21 @@ def test_a_batch_that_another_process_runs_is_not_resumed(bench: TestBench, proj
     graph = chain(meddles=meddles)
     bench.batch(graph, [{"query": "q"}], batch_id="b")
     assert len(refused) == 2
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_after_kill_9_what_trials_share_is_not_run_again_either(
+    project: WorkflowProject, tmp_path: Path, moment: Moment
+) -> None:
+    calls = tmp_path / "calls"
+    calls.touch()
+    killed(project, calls, moment, max_concurrency=1, share_prefix=True)
+    with TestBench(project) as bench:
+        project.variant(batch_process.VARIED, "short", batch_process.short)
+        resumed = bench.resume_batch("b", graph=batch_process.graph(calls), scores=[is_short])
+        undisturbed = batch_process.run(bench, tmp_path / "others", "u")
+        assert told(resumed) == told(undisturbed)
+        assert Counter(calls.read_text().splitlines()) == {
+            f"{case.id} {node}": times for case in CASES for node, times in (("first", 1), ("middle", 1), ("last", 2))
+        }
+        assert bench.verify().whole
