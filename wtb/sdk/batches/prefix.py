@@ -9,7 +9,7 @@ from wtb.domain.batch import prefix_execution
 from wtb.domain.errors import CheckpointNotFound
 from wtb.domain.execution import ExecutionPaused, Failed, Unknown
 from wtb.domain.identifiers import CheckpointId
-from wtb.domain.workflow import WHOLE
+from wtb.domain.workflow import OWN, WHOLE
 from wtb.sdk.batches.assignment import Ended, Fork
 from wtb.sdk.batches.coordinator import Job
 from wtb.sdk.claims import standing
@@ -21,8 +21,8 @@ Combinations = Sequence[Mapping[str, str]]
 
 def varied(combinations: Combinations) -> tuple[str, ...]:
     """The nodes that aren't the same in all combinations."""
-    first = combinations[0]
-    return tuple(sorted(node for node in first if any(each[node] != first[node] for each in combinations)))
+    named = {node for each in combinations for node in each}
+    return tuple(sorted(node for node in named if len({each.get(node, OWN) for each in combinations}) > 1))
 
 
 def is_shareable(combinations: Combinations) -> bool:
