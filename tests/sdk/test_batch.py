@@ -15,8 +15,9 @@ from langchain_core.messages import AIMessage
 from tests.sdk.given import asks, chain, completed, says, started
 from wtb.domain.batch import Budget, Price
 from wtb.domain.errors import InvalidCase, InvalidRequest
-from wtb.sdk import TestBench
+from wtb.sdk import Redaction, TestBench, WorkflowProject
 from wtb.sdk.batches.outcome import Case, Outcome
+from wtb.sdk.batches.progress import BatchProgress
 
 CASES = [{"query": name} for name in ("one", "two", "three")]
 
@@ -250,3 +251,93 @@ def test_trials_run_in_processes_of_which_one_may_die(bench: TestBench, tmp_path
     [outcome] = bench.batch("tests.sdk.batches.elsewhere:obedient", hanging, timeout=1, **asked)
     assert outcome.status == "timed_out"
     assert bench.execution(outcome.execution_id).status == "cancelled"
+
+
+def test_ctrl_c_cancels_what_is_under_way_and_the_batch_can_be_resumed(bench: TestBench) -> None:
+    hangs = threading.Event()
+
+    def node(state: Any) -> Any:
+        if state["query"] == "two":
+            hangs.wait()
+        return {"notes": ["done"]}
+
+    def interrupt(progress: BatchProgress) -> None:
+        if progress.finished == 1:
+            raise KeyboardInterrupt
+
+    graph = chain(node=node)
+    with pytest.raises(KeyboardInterrupt):
+        bench.batch(graph, CASES, max_concurrency=2, batch_id="b", progress=interrupt)
+    stopped = bench.batch_result("b")
+    assert (stopped.status, stopped.stop_reason, len(stopped)) == ("stopped", "interrupted", 1)
+    assert "running" not in {execution.status for execution in bench.executions(batch="b")}
+    hangs.set()
+    resumed = bench.resume_batch("b")
+    assert [(o.status, o.attempts) for o in resumed] == [("completed", 1)] * 3
+
+
+def test_what_the_store_hides_of_a_case_is_not_hidden_from_what_runs(tmp_path: Path) -> None:
+    seen = []
+
+    def node(state: Any) -> Any:
+        seen.append(state["query"])
+        return {"notes": ["done"]}
+
+    project = WorkflowProject(
+        "secrets", db_path=tmp_path / "wtb.db", output_dir=tmp_path / "out", redact=Redaction(patterns=("sk-[a-z]+",))
+    )
+    with TestBench(project) as bench:
+        result = bench.batch(chain(node=node), [{"query": "sk-abc"}])
+        assert seen == ["sk-abc"]
+        assert result.cases[0].input == {"query": "[redacted]"}
+    assert b"sk-abc" not in (tmp_path / "wtb.db").read_bytes()
+
+
+def test_trials_that_were_tried_again_are_compared_again(bench: TestBench) -> None:
+    def longer(case: Case, a: Outcome, b: Outcome) -> str:
+        return "a" if len(a.state["notes"][-1]) > len(b.state["notes"][-1]) else "b"
+
+    broken = [True]
+
+    def answers(state: Any) -> Any:
+        if broken:
+            raise ValueError("broken")
+        return {"notes": ["answer"]}
+
+    variants = {"answers": ["default", says("no")]}
+    first = bench.batch(chain(answers=answers), CASES, variants=variants, preferences=[longer])
+    assert [pair.preferred for pair in first.preferences] == ["b"] * 3
+    broken.clear()
+    again = bench.resume_batch(first.id, retry_failed=True, preferences=[longer])
+    assert [pair.preferred for pair in again.preferences] == ["a"] * 3
+
+
+def test_scores_that_were_not_asked_are_asked_on_resuming(bench: TestBench) -> None:
+    def raises(case: Case, outcome: Outcome) -> bool:
+        raise ValueError("no opinion")
+
+    async def waits(case: Case, outcome: Outcome) -> float:
+        await asyncio.sleep(0)
+        return 0.5
+
+    broken = [True]
+
+    def fails_once(state: Any) -> Any:
+        if broken:
+            raise ValueError("broken")
+        return {"notes": ["answer"]}
+
+    graph = chain(answer=fails_once)
+    scores = [raises, waits]
+    variants = {"answer": ["default", says("no")]}
+    stopped = bench.batch(graph, CASES, variants=variants, scores=scores, fail_fast=True, max_concurrency=1)
+    assert (stopped.status, len(stopped)) == ("stopped", 1)
+    broken.clear()
+    unscored = bench.resume_batch(stopped.id, retry_failed=True)
+    assert unscored.status == "completed"
+    assert not any(o.scores for o in unscored)
+    whole = bench.resume_batch(stopped.id, scores=scores)
+    assert [dict(o.scores) for o in whole] == [{"waits": 0.5}] * 6
+    assert {name for o in whole for name in o.score_errors} == {"raises"}
+    with pytest.raises(InvalidRequest, match="scores are raises, waits"):
+        bench.resume_batch(stopped.id, scores=[exact])

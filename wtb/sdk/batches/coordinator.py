@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,14 +22,18 @@ from wtb.domain.batch import (
     Usage,
 )
 from wtb.domain.errors import StoreError, TrialTimedOut, ValueMissing, WorkerDied, WtbError
-from wtb.domain.execution import Failure
+from wtb.domain.execution import Cancelled, Failure
 from wtb.sdk.batches.assessment import Assessment, Verdict
 from wtb.sdk.batches.assignment import Assignment, Ended, Trouble, Workers
 from wtb.sdk.batches.budget import Spending
 from wtb.sdk.batches.ledger import Ledger
 from wtb.sdk.batches.progress import BatchProgress, Progress
 from wtb.sdk.batches.record import Record
+from wtb.sdk.claims import standing
 from wtb.sdk.control import shut_out
+
+A_MOMENT = 0.05
+"""Seconds: a trial that is just about to begin has begun by then."""
 
 StopReason = Literal["request", "fail_fast", "budget", "interrupted"]
 
@@ -203,8 +207,10 @@ class Coordinator:
         for future in late:
             if future.done():
                 continue  # it is in the inbox
-            job = self._under_way.pop(future)
-            self._give_up(job, future)
+            job = self._under_way[future]
+            if not self._gives_up(job, future):
+                continue
+            del self._under_way[future]
             self._take(job, _refused(job, "timed_out", TrialTimedOut(f"it took longer than {self._timeout:g} s")))
 
     def _take(self, job: Job, ended: Ended) -> None:
@@ -260,15 +266,22 @@ class Coordinator:
 
     def _give_all_up(self) -> None:
         """What is under way is cancelled, and not noted as finished: a resumed batch goes on with it."""
-        for future, job in [*self._under_way.items()]:
-            if not future.done():
-                del self._under_way[future]
-                self._give_up(job, future)
+        left = {future: job for future, job in self._under_way.items() if not future.done()}
+        while left:
+            for future in [future for future, job in left.items() if self._gives_up(job, future)]:
+                del left[future], self._under_way[future]
+            for future in wait(left, A_MOMENT).done:  # those have ended by themselves, and are in the inbox
+                del left[future]
 
-    def _give_up(self, job: Job, future: "Future[Ended]") -> None:
-        """Afterwards its execution is cancelled, if it hasn't ended, and nobody runs it."""
+    def _gives_up(self, job: Job, future: "Future[Ended]") -> bool:
+        """Have its execution cancelled, so that nobody runs it.
+
+        False when it has just ended, and its future tells how, or is just about to begin.
+        """
+        platform, execution = self._ledger.platform, job.assignment.execution
         self._workers.give_up(job.assignment, future)
-        shut_out(self._ledger.platform, job.assignment.execution, "given up by its batch", self._ledger.journal.origin)
+        shut_out(platform, execution, "given up by its batch", self._ledger.journal.origin)
+        return future.done() or isinstance(standing(platform, execution).state, Cancelled)
 
     def _end(self) -> BatchStopped | BatchCompleted:
         if self._stopping is not None and self._tally.finished < self._tally.total:

@@ -71,8 +71,9 @@ class Record:
         match fact:
             case CaseFinished():
                 trial = Trial(fact.case, fact.combination, fact.repeat)
+                if trial in self.finished:
+                    self._forget(trial)
                 self.finished[trial] = fact
-                self.scored.pop(trial, None)
             case CaseScored():
                 self.scored[Trial(fact.case, fact.combination, fact.repeat)] = fact
             case CasePreferred():
@@ -90,6 +91,16 @@ class Record:
             case BatchStarted() | BatchStopRequested():
                 pass
         self.until_us = time_us
+
+    def _forget(self, trial: Trial) -> None:
+        """What was said of a trial that has ended anew."""
+        self.scored.pop(trial, None)
+        case, combination, repeat = trial
+        self.preferred = {
+            pair: fact
+            for pair, fact in self.preferred.items()
+            if pair[1:3] != (case, repeat) or combination not in pair[3:]
+        }
 
 
 def record_of(events: Iterable[Recorded]) -> Record | None:
