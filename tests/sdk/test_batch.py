@@ -341,3 +341,18 @@ def test_scores_that_were_not_asked_are_asked_on_resuming(bench: TestBench) -> N
     assert {name for o in whole for name in o.score_errors} == {"raises"}
     with pytest.raises(InvalidRequest, match="scores are raises, waits"):
         bench.resume_batch(stopped.id, scores=[exact])
+
+
+def test_what_is_promoted_runs_where_nothing_is_chosen_and_default_stays_the_nodes_own(quick_bench: TestBench) -> None:
+    graph = chain(first=says("own first"), answer=says("own"))
+    quick_bench.project.variant("first", "better", says("better"))
+    quick_bench.project.variant("answer", "short", says("short"))
+    quick_bench.register(graph)
+    for node, name in (("first", "better"), ("answer", "short")):
+        quick_bench.promote(node, name)
+    result = quick_bench.batch(graph, CASES[:1], variants={"answer": ["default", "short"]})
+    assert [o.state["notes"] for o in result] == [["better", "own"], ["better", "short"]]
+    assert [dict(each) for each in result.combinations] == [
+        {"first": "better", "answer": "default"},
+        {"first": "better", "answer": "short"},
+    ]

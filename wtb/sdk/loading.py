@@ -7,6 +7,7 @@ from wtb.domain.errors import InvalidSettings, WorkflowNotFound
 from wtb.infra.langgraph.loader import (
     LANGGRAPH_JSON,
     GraphFile,
+    load_attribute,
     load_graph,
     load_implementation,
     workflow_name,
@@ -15,7 +16,7 @@ from wtb.infra.references import Reference
 from wtb.infra.settings import Settings
 from wtb.sdk.workflows import UNNAMED
 
-__all__ = ["GraphFile", "Graphs", "load_graph", "load_implementation"]
+__all__ = ["GraphFile", "Graphs", "load_attribute", "load_graph", "load_implementation"]
 
 
 class Graphs:

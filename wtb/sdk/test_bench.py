@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from concurrent.futures import Executor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,16 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 
 from wtb.domain.audit import LogSealed
-from wtb.domain.errors import CheckpointNotFound, Conflict, ExecutionNotFound, InvalidRequest, NotFound, VariantNotFound
-from wtb.domain.batch import BatchStatus, TrialStatus
 from wtb.domain.batch import BatchStatus, Budget, Price, TrialStatus
-from wtb.domain.errors import BatchNotFound, CheckpointNotFound, Conflict, ExecutionNotFound, InvalidRequest, NotFound
+from wtb.domain.errors import (
+    BatchNotFound,
+    CheckpointNotFound,
+    Conflict,
+    ExecutionNotFound,
+    InvalidRequest,
+    NotFound,
+    VariantNotFound,
+)
 from wtb.domain.event_log import EMPTY_STREAM, Recorded
 from wtb.domain.execution import BreakpointsSet, ExecutionStarted
 from wtb.domain.identifiers import Position, execution_stream, known_batch, known_id, new_id
@@ -25,11 +31,13 @@ from wtb.infra.output_folder.restoring import Restored
 from wtb.projections import checkpoints, executions, steps, variants, workflows
 from wtb.projections import checkpoints, executions, steps, variants
 from wtb.projections import batches, checkpoints, executions, steps, trials
+from wtb.projections import batches, checkpoints, executions, steps, trials, variants
 from wtb.projections.batches import Batch
 from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
 from wtb.projections.page import Page, check_limit, check_position
 from wtb.projections.steps import Step
+from wtb.projections.trials import TrialRow
 from wtb.projections.variants import Variant
 from wtb.projections.versions import WorkflowVersion
 from wtb.projections.workflows import Workflow
@@ -47,8 +55,6 @@ from wtb.sdk import (
     versions,
 )
 from wtb.sdk import audit, beginnings, bundles, comparing, control, files, promotion, replay, retention, time_travel
-from wtb.projections.trials import TrialRow
-from wtb.sdk import audit, beginnings, bundles, comparing, control, files, replay, retention, time_travel
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.batches import beginnings as batch_beginnings
 from wtb.sdk.batches.beginnings import Resumption
@@ -60,7 +66,8 @@ from wtb.sdk.batches.past_cases import past_cases
 from wtb.sdk.batches.progress import Progress
 from wtb.sdk.batches.result import BatchResult, batch_result
 from wtb.sdk.batches.stopping import stop as stop_batch
-from wtb.sdk.batches.trial_run import FindGraph, TrialRunner
+from wtb.sdk.batches.trial_run import FindGraph as FindGraphOfTrial
+from wtb.sdk.batches.trial_run import TrialRunner
 from wtb.sdk.batches.wish import Wish
 from wtb.sdk.batches.workers import ExecutorName
 from wtb.sdk.beginnings import UNANSWERED
@@ -1134,21 +1141,24 @@ class TestBench:
         begun = batch_beginnings.start(wish, runner, describe, progress, asyncio.get_running_loop())
         return self.batch_result(await begun.arun())
 
-    def _wish(self, graph: object, workflow: str | None, variants: VariedBy | None, **asked: Any) -> Wish:
+    def _wish(self, graph: object, workflow: str | None, variants: VariedBy | None, **wishes: Any) -> Wish:
         if isinstance(graph, str):
             named, graph = Graphs().named(graph)
             workflow = workflow or named
         name, runnable = self._workflows.register(graph, workflow)
+        asked = combinations(variants, self.project.variants.chosen)
+        # What is promoted later changes nothing in a batch: each combination names what runs.
+        chosen = [self._workflows.choose(name, runnable, each)[1] for each in asked]
         return Wish(
             workflow=name,
             graph=runnable,
             find_graph=partial(self._workflows.standing_in, runnable),
-            combinations=combinations(variants, self.project.variants.chosen),
-            **asked,
+            combinations=chosen,
+            **wishes,
         )
 
     def _trials(
-        self, find_graph: FindGraph, cause: str, config: RunnableConfig | None, context: Any, actor: str | None
+        self, find_graph: FindGraphOfTrial, cause: str, config: RunnableConfig | None, context: Any, actor: str | None
     ) -> TrialRunner:
         origin = self.platform.origin(cause=cause, actor=actor)
         return TrialRunner(self.platform, find_graph, origin, Options(config, context))

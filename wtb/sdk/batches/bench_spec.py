@@ -136,7 +136,7 @@ class BenchSpec(msgspec.Struct, frozen=True, kw_only=True):
             keep_files=self.keep_files,
             redact=None if self.redacted is None else Redaction(*self.redacted),
         )
-        workflows = Workflows(platform.saver, self.project, variants)
+        workflows = Workflows(platform, self.project, variants)
         _, runnable = workflows.register(graph, self.workflow)
         return TrialRunner(
             platform,
