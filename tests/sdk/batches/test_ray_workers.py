@@ -11,7 +11,7 @@ import pytest
 import ray
 from ray import cloudpickle
 
-from tests.sdk.batches.elsewhere import assigned, begun, runner, spec
+from tests.sdk.batches.elsewhere import assigned, begun, obedient, other, runner, spec
 from tests.sdk.given import completed
 from wtb.domain.errors import InvalidRequest, VariantNotFound, WorkerDied
 from wtb.sdk import TestBench, WorkflowProject
@@ -62,6 +62,17 @@ def test_trials_run_on_the_cluster_and_one_that_dies_or_hangs_can_be_tried_again
         assert completed(bench.events(again.execution)) == ["before", "told"]
     workers.close()
     assert ray.is_initialized()  # it isn't the workers' to end
+
+
+@pytest.mark.postgres
+@pytest.mark.usefixtures("cluster")
+def test_a_batch_runs_on_the_cluster_by_the_same_call(bench: TestBench) -> None:
+    result = bench.batch(
+        obedient, [{"query": "a"}, {"query": "raise"}], variants={"told": ["default", other]}, executor="ray"
+    )
+    assert [o.status for o in result] == ["completed", "completed", "failed", "completed"]
+    assert result.settings.executor == "ray"
+    assert result.settings.max_concurrency == 2  # the cluster's CPUs
 
 
 def test_our_code_goes_to_the_cluster_by_its_name_and_data_as_text() -> None:

@@ -28,7 +28,6 @@ from wtb.domain.errors import BatchExists, BatchNotFound, BatchTaken, InvalidReq
 from wtb.domain.event_log import EMPTY_STREAM, StreamHead
 from wtb.domain.execution import Completed, Failed
 from wtb.domain.identifiers import BatchId, batch_stream
-from wtb.domain.workflow import OWN
 from wtb.sdk import claims
 from wtb.sdk.batches.assessment import Assessment
 from wtb.sdk.batches.assignment import Assignment, Workers
@@ -283,8 +282,9 @@ def _workers(
     started: BatchStarted,
     loop: asyncio.AbstractEventLoop | None,
 ) -> Workers:
-    needed = dict.fromkeys((node, name) for each in started.combinations for node, name in each.items() if name != OWN)
-    return workers_for(executor, runner, lambda: describe(needed), started.max_concurrency, loop)
+    trials = started.cases * len(started.combinations) * started.repeats
+    at_once = min(started.max_concurrency, trials) or 1
+    return workers_for(executor, runner, lambda: describe(started.combinations), at_once, loop)
 
 
 def _jobs(

@@ -13,6 +13,7 @@ from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.sdk.batches.budget import check_budget
 from wtb.sdk.batches.cases import Cases
 from wtb.sdk.batches.matrix import Combination
+from wtb.sdk.batches.ray_workers import cluster_cpus
 from wtb.sdk.batches.trial_run import FindGraph
 from wtb.sdk.batches.workers import ExecutorName
 
@@ -45,8 +46,10 @@ class Wish:
 
 
 def most_at_once(executor: ExecutorName | Executor) -> int:
-    """How many trials run at a time, where nothing else is asked."""
+    """How many trials run at a time, where nothing else is asked. Raises `ExtraMissing`."""
     cores = os.cpu_count() or 1
+    if executor == "ray":
+        return cluster_cpus() or cores
     if isinstance(executor, Executor):
         return int(getattr(executor, "_max_workers", cores))
     return {"threads": min(32, cores + 4), "asyncio": 100}.get(executor, cores)

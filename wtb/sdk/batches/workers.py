@@ -1,7 +1,7 @@
 """Who runs a batch's trials."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Literal
 
@@ -17,8 +17,8 @@ from wtb.sdk.batches.trial_run import TrialRunner
 
 ExecutorName = Literal["auto", "threads", "asyncio", "processes", "ray"]
 
-Describe = Callable[[Iterable[tuple[str, str]]], BenchSpec]
-"""The variants that trials need, as (node, name), to what another process needs to run them; may refuse."""
+Describe = Callable[[Iterable[Mapping[str, str]]], BenchSpec]
+"""The combinations that trials run to what another process needs to run them; raises `InvalidRequest`."""
 
 
 def workers_for(
