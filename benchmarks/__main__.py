@@ -12,6 +12,7 @@ from benchmarks import (
     history,
     on_postgres,
     one_execution,
+    ray_batches,
     rebuild,
     recording,
     replay,
@@ -46,6 +47,7 @@ def main() -> None:
         "audit": lambda: [*audit.verifying(5_000 if chosen.quick else 200_000), audit.chained(rounds * 2, steps)],
         "variants": lambda: variants.variants(rounds, steps),
         "batches": lambda: batches.batches(rounds, 100 if chosen.quick else 1000, peer=not chosen.quick),
+        "executors": lambda: ray_batches.executors(rounds, 6 if chosen.quick else 24),
         "postgres": lambda: on_postgres.table(max(1, rounds // 2), steps, messages),
     }
     unknown = set(chosen.figures) - known.keys()
