@@ -24,7 +24,7 @@ from wtb.sdk.workflow_project import WorkflowProject
 from wtb.sdk.workflows import Workflows
 
 
-class Implementation(msgspec.Struct, frozen=True):
+class NamedVariant(msgspec.Struct, frozen=True):
     """A variant, and the name of what stands in for the node."""
 
     node: str
@@ -49,9 +49,8 @@ class BenchSpec(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     cause: str | None
     trace: str | None
-    workflow: str
     graph: str
-    variants: tuple[Implementation, ...]
+    variants: tuple[NamedVariant, ...]
     folder: str
     """Where references to files and modules begin."""
     path: tuple[str, ...]
@@ -85,10 +84,9 @@ class BenchSpec(msgspec.Struct, frozen=True, kw_only=True):
             actor=origin.actor,
             cause=origin.cause,
             trace=origin.trace,
-            workflow=workflow,
             graph=reference_of(graph, f"the graph of workflow {workflow!r}"),
             variants=tuple(
-                Implementation(
+                NamedVariant(
                     node, name, reference_of(project.variants.given(node, name), f"variant {name!r} of node {node!r}")
                 )
                 for node, name in _chosen(combinations)
@@ -137,7 +135,7 @@ class BenchSpec(msgspec.Struct, frozen=True, kw_only=True):
             redact=None if self.redacted is None else Redaction(*self.redacted),
         )
         workflows = Workflows(platform, self.project, variants)
-        _, runnable = workflows.register(graph, self.workflow)
+        runnable = workflows.prepared(graph)
         return TrialRunner(
             platform,
             lambda chosen: workflows.standing_in(runnable, chosen),
