@@ -16,7 +16,17 @@ from wtb.infra.references import Reference
 from wtb.infra.settings import Settings
 from wtb.sdk.workflows import UNNAMED
 
-__all__ = ["GraphFile", "Graphs", "load_attribute", "load_graph", "load_implementation"]
+__all__ = ["GraphFile", "Graphs", "load_attribute", "load_graph", "load_implementation", "named_graph"]
+
+
+def named_graph(reference: str) -> tuple[str, object]:
+    """The graph at ``module:attribute``, and its own name, or the reference for one without.
+
+    Raises `GraphNotFound` or `InvalidGraph`.
+    """
+    graph = load_graph(reference)
+    own = getattr(graph, "name", UNNAMED)
+    return own if own != UNNAMED else workflow_name(reference), graph
 
 
 class Graphs:
@@ -63,9 +73,7 @@ class Graphs:
         """
         if ":" not in reference and (reference in self.references or self.file is not None):
             return reference, self._load(reference)
-        graph = load_graph(reference)
-        own = getattr(graph, "name", UNNAMED)
-        return own if own != UNNAMED else workflow_name(reference), graph
+        return named_graph(reference)
 
     def of_workflow(self, workflow: str) -> object:
         """The graph that is configured under the workflow's name. Raises `WorkflowNotFound` and as `named`."""

@@ -28,10 +28,7 @@ from wtb.domain.execution import BreakpointsSet, ExecutionStarted
 from wtb.domain.identifiers import Position, execution_stream, known_batch, known_id, new_id
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.infra.output_folder.restoring import Restored
-from wtb.projections import checkpoints, executions, steps, variants, workflows
-from wtb.projections import checkpoints, executions, steps, variants
-from wtb.projections import batches, checkpoints, executions, steps, trials
-from wtb.projections import batches, checkpoints, executions, steps, trials, variants
+from wtb.projections import batches, checkpoints, executions, steps, trials, variants, workflows
 from wtb.projections.batches import Batch
 from wtb.projections.checkpoints import Checkpoint
 from wtb.projections.executions import Execution
@@ -54,7 +51,6 @@ from wtb.sdk import (
     time_travel,
     versions,
 )
-from wtb.sdk import audit, beginnings, bundles, comparing, control, files, promotion, replay, retention, time_travel
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.batches import beginnings as batch_beginnings
 from wtb.sdk.batches.beginnings import Resumption
@@ -76,7 +72,7 @@ from wtb.sdk.comparison import Comparison, FirstDifference
 from wtb.sdk.drawing import Format
 from wtb.sdk.files import File
 from wtb.sdk.lineage import Lineage, lineage
-from wtb.sdk.loading import Graphs
+from wtb.sdk.loading import named_graph
 from wtb.sdk.node_run import NodeRun, run_node
 from wtb.sdk.platform import new_execution_id, open_platform
 from wtb.sdk.promotion import VariantChange
@@ -1143,7 +1139,7 @@ class TestBench:
 
     def _wish(self, graph: object, workflow: str | None, variants: VariedBy | None, **wishes: Any) -> Wish:
         if isinstance(graph, str):
-            named, graph = Graphs().named(graph)
+            named, graph = named_graph(graph)
             workflow = workflow or named
         name, runnable = self._workflows.register(graph, workflow)
         asked = combinations(variants, self.project.variants.chosen)
@@ -1196,7 +1192,7 @@ class TestBench:
             retry_failed=retry_failed,
         )
         if isinstance(graph, str):
-            graph = Graphs().named(graph)[1]
+            graph = named_graph(graph)[1]
         runnable = self._workflows.named(workflow) if graph is None else self._workflows.register(graph, workflow)[1]
         runner = self._trials(partial(self._workflows.standing_in, runnable), "resume_batch", config, context, actor)
         describe = partial(BenchSpec.of, self.project, runner, workflow, self._workflows.given(workflow))
