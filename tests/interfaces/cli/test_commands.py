@@ -28,7 +28,7 @@ RESULT_KEYS = {
 EXECUTION_KEYS = {
     "id", "workflow", "graph", "status", "worker", "actor", "started_at", "updated_at", "ended_at", "duration_us",
     "error_type", "error_message", "failed_node", "waiting", "parent_execution", "parent_checkpoint", "variants",
-    "steps", "checkpoints", "version", "position",
+    "batch_case", "steps", "checkpoints", "version", "position",
 }  # fmt: skip
 STEP_KEYS = {
     "execution", "position", "task", "node", "namespace", "checkpoint", "step", "attempt", "path", "variant", "status",

@@ -14,7 +14,7 @@ from wtb.interfaces.cli.refusals import EXIT_CODES, PIPE_CLOSED
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
 
 group: Any = typer.main.get_command(app)
-GROUPS = ("audit", "batch", "variants", "workflows")
+GROUPS = ("audit", "variants", "workflows", "batch")
 COMMANDS: dict[str, Any] = {name: command for name, command in group.commands.items() if name not in GROUPS} | {
     f"{name} {under}": command for name in GROUPS for under, command in group.commands[name].commands.items()
 }

@@ -19,7 +19,7 @@ from wtb.interfaces.cli.shared import Shared
 from wtb.sdk import TestBench, scores
 from wtb.sdk.batches.document import document
 from wtb.sdk.batches.result import BatchResult
-from wtb.sdk.loading import Graphs, load_attribute
+from wtb.sdk.loading import Graphs, load_attribute, load_implementation
 from wtb.sdk.platform import new_execution_id
 
 STATUSES = frozenset(get_args(Status)) | frozenset(get_args(TrialStatus))
@@ -58,7 +58,7 @@ class Wish:
 def run(shared: Shared, wish: Wish, quiet: bool) -> int:
     prices = prices_given(wish.prices)
     with shared.output_for_json():
-        name, graph = Graphs(shared.settings().langgraph_json).named(wish.graph)
+        name, graph = Graphs(shared.settings()).named(wish.graph)
         varied = varied_by(wish.variants, wish.combinations)
         asked = [score_given(each, prices) for each in wish.scores]
         preferences = [attribute_given(each, "--preference") for each in wish.preferences]
@@ -186,7 +186,7 @@ def varied_by(
         node, equals, choices = given.partition("=")
         if not (node and equals and choices.strip(",")):
             raise InvalidRequest(f"{given!r} names no variants", hint="Give them as node=default,short.")
-        varied.setdefault(node.strip(), []).extend(map(_choice, filter(None, choices.split(","))))
+        varied.setdefault(node.strip(), []).extend(_choice(node.strip(), each) for each in choices.split(",") if each)
     return varied or None
 
 
@@ -196,12 +196,12 @@ def _combination(given: str) -> dict[str, object]:
         node, equals, choice = part.partition("=")
         if not (node.strip() and equals and choice.strip()):
             raise InvalidRequest(f"{given!r} is no combination", hint="Give it as node=short,other=default.")
-        chosen[node.strip()] = _choice(choice)
+        chosen[node.strip()] = _choice(node.strip(), choice)
     return chosen
 
 
-def _choice(given: str) -> object:
-    return load_attribute(given.strip()) if ":" in given else given.strip()
+def _choice(node: str, given: str) -> object:
+    return load_implementation(node, given.strip()) if ":" in given else given.strip()
 
 
 def prices_given(given: Sequence[str]) -> dict[str, Price]:
