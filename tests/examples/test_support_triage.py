@@ -19,11 +19,14 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from examples.support_triage import graph as support_triage
-from examples.support_triage import prompts, retrieval
+from examples.support_triage import prompts, retrieval, variants
 from examples.support_triage.graph import Ticket, Triage, build_graph
 from examples.support_triage.inbox import Email, UnknownTicket, read_email, ticket_names
 from examples.support_triage.model import LocalSupportModel, chosen_model
 from examples.support_triage.retrieval import KnowledgeBaseTimeout
+from wtb.sdk import TestBench, WorkflowProject
+
+CASES = Path(support_triage.__file__).with_name("cases.jsonl")
 
 Desk = CompiledStateGraph[Triage, None, Ticket, Triage]
 
@@ -315,3 +318,31 @@ def test_a_ticket_is_read_with_all_its_parts() -> None:
 
 def without_interrupt(state: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in state.items() if key != "__interrupt__"}
+
+
+def test_many_tickets_compare_the_variants(tmp_path: Path) -> None:
+    """As the README's command does it, but in here."""
+    project = WorkflowProject("desk", db_path=tmp_path / "wtb.db", output_dir=tmp_path / "out")
+    with TestBench(project) as bench:
+        result = bench.batch(
+            build_graph(),
+            CASES,
+            variants={
+                "review": [variants.approve],
+                "classify": ["default", variants.first_sentence],
+                "rank": ["default", variants.one_passage],
+            },
+            scores=[variants.right_category, variants.reply_length],
+        )
+        wrong = {case.case for case in result.regressions("right_category")}
+    assert result.status == "completed"
+    assert {outcome.status for outcome in result} == {"completed"}
+    assert [summary.mean for summary in result.summary("right_category").summaries] == [1, 1, 11 / 12, 11 / 12]
+    assert wrong == {"reembolso"}
+    shorter = result.summary("reply_length").comparisons[0]
+    assert (shorter.verdict, shorter.losses) == ("better", 0)
+
+
+def test_the_cases_are_the_tickets() -> None:
+    cases = [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
+    assert {case["input"]["ticket"]: case["expected"]["category"] for case in cases} == CATEGORIES

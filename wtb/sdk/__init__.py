@@ -9,10 +9,13 @@
         result = bench.run(graph, initial_state={"query": "hello"})
 """
 
+from wtb.domain.batch import Budget, Price
 from wtb.infra.langgraph.checkpointer import EventSourcedSaver
 from wtb.infra.redaction import Redaction
 from wtb.projections.variants import Variant
 from wtb.sdk.as_of import View
+from wtb.sdk.batches.outcome import Case, Outcome
+from wtb.sdk.batches.progress import BatchProgress
 from wtb.sdk.batches.result import BatchResult
 from wtb.sdk.changes import Change
 from wtb.sdk.comparison import Comparison, FirstDifference, StepComparison
@@ -23,7 +26,10 @@ from wtb.sdk.test_bench import TestBench
 from wtb.sdk.workflow_project import WorkflowProject
 
 __all__ = [
+    "BatchProgress",
     "BatchResult",
+    "Budget",
+    "Case",
     "Change",
     "Commanded",
     "Comparison",
@@ -31,6 +37,8 @@ __all__ = [
     "EventSourcedSaver",
     "FirstDifference",
     "Interrupt",
+    "Outcome",
+    "Price",
     "Recovery",
     "Redaction",
     "ReplayReport",

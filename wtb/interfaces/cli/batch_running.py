@@ -20,7 +20,7 @@ from wtb.sdk import TestBench, scores
 from wtb.sdk.batches.document import document
 from wtb.sdk.batches.result import BatchResult
 from wtb.sdk.loading import Graphs, load_attribute, load_implementation
-from wtb.sdk.platform import new_execution_id
+from wtb.sdk.platform import new_batch_id
 
 STATUSES = frozenset(get_args(Status)) | frozenset(get_args(TrialStatus))
 """What past executions may be looked for by; anything else is an id."""
@@ -63,7 +63,7 @@ def run(shared: Shared, wish: Wish, quiet: bool) -> int:
         asked = [score_given(each, prices) for each in wish.scores]
         preferences = [attribute_given(each, "--preference") for each in wish.preferences]
         with shared.bench() as bench:
-            batch = wish.id or new_execution_id()
+            batch = wish.id or new_batch_id()
             workflow = bench.register(graph, workflow=wish.workflow or name)
             given = ["--graph", wish.graph, *_named_again(wish)]
             with attended(shared, batch, given), batch_progress(shown=not (shared.json or quiet)) as progress:
