@@ -21,9 +21,9 @@ SHOWN_ONLY = {"text", "mermaid", "proto"}
 
 
 def _run_commands(example: Example) -> None:
-    """Run the lines after ``$``, as a reader would who has installed WTB."""
+    """Run the lines after ``$``, as a reader would who has installed WTB; one that ends in a backslash goes on."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    for line in str(example.parsed).splitlines():
+    for line in str(example.parsed).replace("\\\n", "").splitlines():
         if line.startswith("$ "):
             done = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", line[2:]],
@@ -49,8 +49,9 @@ def _names(paths: list[Path]) -> list[str]:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=_names(DOCUMENTS))
 def test_the_code_blocks_of_a_document_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Top to bottom in an empty folder; a block that can't run here says ``skip: next`` above itself."""
+    """Top to bottom in a folder that has the examples alone; a block that can't run here says ``skip: next`` above itself."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     sybil = Sybil(
         parsers=[
             PythonCodeBlockParser(),
