@@ -49,7 +49,7 @@ def _names(paths: list[Path]) -> list[str]:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=_names(DOCUMENTS))
 def test_the_code_blocks_of_a_document_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Top to bottom in a folder that has the examples alone; a block that can't run here says ``skip: next`` above itself."""
+    """Top to bottom in a folder that has the examples; a block that can't run here says ``skip: next`` above itself."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     sybil = Sybil(

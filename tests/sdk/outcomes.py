@@ -7,7 +7,7 @@ from typing import Any
 from wtb.domain.batch import Scored, Trial, TrialStatus, Usage
 from wtb.domain.identifiers import ExecutionId
 from wtb.sdk.batches.outcome import Case, Outcome
-from wtb.sdk.batches.statistics import Observed
+from wtb.sdk.batches.statistics.score_statistics import Observed
 
 
 def case(expected: Any = None, *, input: Any = None) -> Case:

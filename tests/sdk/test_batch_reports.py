@@ -17,7 +17,7 @@ from tests.sdk.given_batch import B, batch_started, finished, no_cases, run_batc
 from wtb.domain.batch import BatchCompleted, BatchFact, BatchStopped, Budget, Price
 from wtb.domain.errors import ExtraMissing
 from wtb.sdk import TestBench
-from wtb.sdk.batches import page
+from wtb.sdk.batches.reports import page
 from wtb.sdk.batches.result import BatchResult
 
 NASTY = "<script>alert('1')</script> & $x^2$ | `rm` \x00\x1b[31m\ud800 \\end"

@@ -236,7 +236,7 @@ for missing in ("jsonschema", "referencing", "scipy", "numpy", "pandas"):
     sys.modules[missing] = None
 from wtb.domain.errors import ExtraMissing
 from wtb.sdk import scores
-from wtb.sdk.batches.statistics import Observed, score_statistics
+from wtb.sdk.batches.statistics.score_statistics import Observed, score_statistics
 scores.exact_match("answer")
 try:
     scores.json_schema("answer", schema={})

@@ -12,9 +12,9 @@ from scipy import stats
 from tests.sdk.outcomes import once, outcome, repeated
 from wtb.domain.batch import Scored, Trial, TrialStatus, Usage
 from wtb.domain.errors import ExtraMissing, InvalidRequest
-from wtb.sdk.batches.intervals import of_mean, of_paired_shares, of_share, wilson
-from wtb.sdk.batches.paired_tests import binomial, holm, sign_flip
-from wtb.sdk.batches.statistics import (
+from wtb.sdk.batches.statistics.intervals import of_mean, of_paired_shares, of_share, wilson
+from wtb.sdk.batches.statistics.paired_tests import binomial, holm, sign_flip
+from wtb.sdk.batches.statistics.score_statistics import (
     Interval,
     Observed,
     PairedComparison,

@@ -13,7 +13,7 @@ from numpy.random import Generator
 
 from tests.sdk.outcomes import once, repeated
 from wtb.domain.batch import Scored
-from wtb.sdk.batches.statistics import Observed, Preferred, preference_statistics, score_statistics
+from wtb.sdk.batches.statistics.score_statistics import Observed, Preferred, preference_statistics, score_statistics
 
 Batch = Callable[[Generator], list[Observed]]
 

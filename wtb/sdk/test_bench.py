@@ -54,7 +54,6 @@ from wtb.sdk import (
 from wtb.sdk.as_of import View, as_of
 from wtb.sdk.batches import beginnings as batch_beginnings
 from wtb.sdk.batches.beginnings import Resumption
-from wtb.sdk.batches.bench_spec import BenchSpec
 from wtb.sdk.batches.cases import Cases
 from wtb.sdk.batches.matrix import VariedBy, combinations
 from wtb.sdk.batches.outcome import Case
@@ -62,10 +61,11 @@ from wtb.sdk.batches.past_cases import past_cases
 from wtb.sdk.batches.progress import Progress
 from wtb.sdk.batches.result import BatchResult, batch_result
 from wtb.sdk.batches.stopping import stop as stop_batch
-from wtb.sdk.batches.trial_run import FindGraph as FindGraphOfTrial
-from wtb.sdk.batches.trial_run import TrialRunner
 from wtb.sdk.batches.wish import Wish
-from wtb.sdk.batches.workers import ExecutorName
+from wtb.sdk.batches.workers.bench_spec import BenchSpec
+from wtb.sdk.batches.workers.choice import ExecutorName
+from wtb.sdk.batches.workers.trial_run import FindGraph as FindGraphOfTrial
+from wtb.sdk.batches.workers.trial_run import TrialRunner
 from wtb.sdk.beginnings import UNANSWERED
 from wtb.sdk.claims import FindGraph, Request, is_run
 from wtb.sdk.comparison import Comparison, FirstDifference

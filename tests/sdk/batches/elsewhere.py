@@ -12,9 +12,9 @@ from wtb.domain.batch import Trial
 from wtb.domain.execution import ExecutionStarted
 from wtb.domain.identifiers import BatchId, ExecutionId
 from wtb.sdk import TestBench
-from wtb.sdk.batches.assignment import Assignment
-from wtb.sdk.batches.bench_spec import BenchSpec
-from wtb.sdk.batches.trial_run import TrialRunner
+from wtb.sdk.batches.workers.assignment import Assignment
+from wtb.sdk.batches.workers.bench_spec import BenchSpec
+from wtb.sdk.batches.workers.trial_run import TrialRunner
 from wtb.sdk.running import Options
 
 NO_OPTIONS = Options()

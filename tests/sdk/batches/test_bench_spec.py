@@ -13,8 +13,8 @@ from wtb.domain.errors import InvalidGraph, InvalidRequest, VariantNotFound, Wtb
 from wtb.domain.identifiers import NULL_DIGEST
 from wtb.infra.redaction import MASK, Redaction
 from wtb.sdk import TestBench, WorkflowProject
-from wtb.sdk.batches.bench_spec import BenchSpec
-from wtb.sdk.batches.crossing import BENCHES, ended_of, run_across
+from wtb.sdk.batches.workers.bench_spec import BenchSpec
+from wtb.sdk.batches.workers.crossing import BENCHES, ended_of, run_across
 from wtb.sdk.running import Options
 
 

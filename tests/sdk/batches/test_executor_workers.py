@@ -13,8 +13,8 @@ from tests.sdk.batches.elsewhere import assigned, begun, runner, spec
 from tests.sdk.given import completed
 from wtb.domain.errors import ExecutionNotFound, InvalidRequest, WorkerDied, WrongStatus
 from wtb.sdk import TestBench
-from wtb.sdk.batches.crossing import BENCHES
-from wtb.sdk.batches.executor_workers import ExecutorWorkers, ThreadPoolWorkers
+from wtb.sdk.batches.workers.crossing import BENCHES
+from wtb.sdk.batches.workers.executor_workers import ExecutorWorkers, ThreadPoolWorkers
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from tests.sdk.batches.elsewhere import assigned, awaiting, begun, obedient, run
 from tests.sdk.given import completed
 from wtb.domain.errors import GraphNotFound, VariantNotFound, WorkerDied
 from wtb.sdk import TestBench
-from wtb.sdk.batches.assignment import Trouble
-from wtb.sdk.batches.process_workers import ProcessWorkers
+from wtb.sdk.batches.workers.assignment import Trouble
+from wtb.sdk.batches.workers.process_workers import ProcessWorkers
 
 
 @contextmanager
@@ -115,7 +115,7 @@ from wtb.domain.errors import InvalidRequest
 from tests.sdk.given import chain
 from tests.sdk.batches.elsewhere import assigned, runner, spec
 from wtb.sdk import TestBench, WorkflowProject
-from wtb.sdk.batches.process_workers import ProcessWorkers
+from wtb.sdk.batches.workers.process_workers import ProcessWorkers
 
 async def node(state):
     return {"notes": [__name__, str(os.getpid())]}
@@ -172,7 +172,7 @@ import sys
 from pathlib import Path
 from tests.sdk.batches.elsewhere import assigned, runner, spec
 from wtb.sdk import TestBench, WorkflowProject
-from wtb.sdk.batches.process_workers import ProcessWorkers
+from wtb.sdk.batches.workers.process_workers import ProcessWorkers
 
 folder = Path(sys.argv[1])
 bench = TestBench(WorkflowProject("notes", db_path=folder / "wtb.db", output_dir=folder / "out"))

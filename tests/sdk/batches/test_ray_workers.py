@@ -15,8 +15,8 @@ from tests.sdk.batches.elsewhere import assigned, begun, obedient, other, runner
 from tests.sdk.given import completed
 from wtb.domain.errors import InvalidRequest, VariantNotFound, WorkerDied
 from wtb.sdk import TestBench, WorkflowProject
-from wtb.sdk.batches.crossing import run_across
-from wtb.sdk.batches.ray_workers import RayWorkers, check_store
+from wtb.sdk.batches.workers.crossing import run_across
+from wtb.sdk.batches.workers.ray_workers import RayWorkers, check_store
 
 pytestmark = pytest.mark.xdist_group("ray")
 
@@ -77,7 +77,7 @@ def test_a_batch_runs_on_the_cluster_by_the_same_call(bench: TestBench) -> None:
 
 def test_our_code_goes_to_the_cluster_by_its_name_and_data_as_text() -> None:
     sent = cloudpickle.dumps(run_across)  # type: ignore[no-untyped-call]
-    assert b"wtb.sdk.batches.crossing" in sent
+    assert b"wtb.sdk.batches.workers.crossing" in sent
     assert len(sent) < 100
 
 
@@ -87,7 +87,7 @@ from pathlib import Path
 import ray
 from tests.sdk.batches.elsewhere import assigned, runner, spec
 from wtb.sdk import TestBench, WorkflowProject
-from wtb.sdk.batches.ray_workers import RayWorkers
+from wtb.sdk.batches.workers.ray_workers import RayWorkers
 
 folder = Path(sys.argv[1])
 with TestBench(WorkflowProject("notes", db_path=folder / "wtb.db", output_dir=folder / "out")) as bench:

@@ -10,7 +10,7 @@ from tests.sdk.batches import elsewhere
 from tests.sdk.batches.elsewhere import obedient, other
 from wtb.domain.errors import InvalidRequest
 from wtb.infra.langgraph.loader import load_attribute, load_graph
-from wtb.sdk.batches.references import reference_of
+from wtb.sdk.batches.workers.references import reference_of
 
 short = lambda state: {"notes": ["short"]}  # noqa: E731
 

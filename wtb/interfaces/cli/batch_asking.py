@@ -10,8 +10,8 @@ from wtb.interfaces.cli.asking import more
 from wtb.interfaces.cli.batch_display import outlook, show_result
 from wtb.interfaces.cli.output import console, duration, moment, print_json, status, table, text
 from wtb.interfaces.cli.shared import Shared
-from wtb.sdk.batches.comparison_matrix import value_text
-from wtb.sdk.batches.document import document
+from wtb.sdk.batches.reports.comparison_matrix import value_text
+from wtb.sdk.batches.reports.document import document
 
 
 def list_batches(

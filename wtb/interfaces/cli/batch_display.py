@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from wtb.interfaces.cli.output import console, table, text
 from wtb.interfaces.cli.shared import Shared
-from wtb.sdk.batches.result import BatchResult
-from wtb.sdk.batches.result_shown import (
+from wtb.sdk.batches.reports.result_shown import (
     FAILURE_HEADS,
     PREFERENCE_HEADS,
     SHIFT_HEADS,
@@ -23,6 +22,7 @@ from wtb.sdk.batches.result_shown import (
     troubled,
     work_rows,
 )
+from wtb.sdk.batches.result import BatchResult
 
 MOST_ROWS = 20
 """Failures or regressions that a terminal shows; reports have more."""

@@ -17,7 +17,7 @@ from wtb.interfaces.cli.refusals import INTERRUPTED
 from wtb.interfaces.cli.running import Choice
 from wtb.interfaces.cli.shared import Shared
 from wtb.sdk import TestBench, scores
-from wtb.sdk.batches.document import document
+from wtb.sdk.batches.reports.document import document
 from wtb.sdk.batches.result import BatchResult
 from wtb.sdk.loading import Graphs, load_attribute, load_implementation
 from wtb.sdk.platform import new_batch_id

@@ -11,7 +11,7 @@ from wtb.sdk.batches.output import output_of
 from wtb.sdk.batches.record import Record
 from wtb.sdk.batches.recorded_cases import RecordedCases
 from wtb.sdk.batches.scoring import Preference, Score, prefer, score_outcome
-from wtb.sdk.batches.trial_run import FindGraph
+from wtb.sdk.batches.workers.trial_run import FindGraph
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import RunError
 

@@ -30,7 +30,6 @@ from wtb.domain.execution import Completed, Failed
 from wtb.domain.identifiers import BatchId, batch_stream
 from wtb.sdk import claims
 from wtb.sdk.batches.assessment import Assessment
-from wtb.sdk.batches.assignment import Assignment, Workers
 from wtb.sdk.batches.cases import AT_A_TIME, check_cases, kept, read_cases
 from wtb.sdk.batches.coordinator import Coordinator, Job, Tally
 from wtb.sdk.batches.ledger import Ledger
@@ -39,9 +38,10 @@ from wtb.sdk.batches.progress import Progress
 from wtb.sdk.batches.record import Record, read_record
 from wtb.sdk.batches.recorded_cases import RecordedCases
 from wtb.sdk.batches.scoring import Preference, Score, as_preferences, as_scores
-from wtb.sdk.batches.trial_run import TrialRunner
 from wtb.sdk.batches.wish import Wish, check_wish, chosen_id, executor_for, graphs_of, microseconds, most_at_once
-from wtb.sdk.batches.workers import Describe, ExecutorName, workers_for
+from wtb.sdk.batches.workers.assignment import Assignment, Workers
+from wtb.sdk.batches.workers.choice import Describe, ExecutorName, workers_for
+from wtb.sdk.batches.workers.trial_run import TrialRunner
 from wtb.sdk.platform import Platform, new_batch_id
 
 

@@ -24,11 +24,11 @@ from wtb.domain.batch import (
 from wtb.domain.errors import StoreError, TrialTimedOut, ValueMissing, WorkerDied, WtbError
 from wtb.domain.execution import Cancelled, Failure
 from wtb.sdk.batches.assessment import Assessment, Verdict
-from wtb.sdk.batches.assignment import Assignment, Ended, Trouble, Workers
 from wtb.sdk.batches.budget import Spending
 from wtb.sdk.batches.ledger import Ledger
 from wtb.sdk.batches.progress import BatchProgress, Progress
 from wtb.sdk.batches.record import Record
+from wtb.sdk.batches.workers.assignment import Assignment, Ended, Trouble, Workers
 from wtb.sdk.claims import standing
 from wtb.sdk.control import shut_out
 

@@ -10,8 +10,8 @@ from wtb.domain.errors import CheckpointNotFound
 from wtb.domain.execution import ExecutionPaused, Failed, Unknown
 from wtb.domain.identifiers import CheckpointId
 from wtb.domain.workflow import OWN, WHOLE
-from wtb.sdk.batches.assignment import Ended, Fork
 from wtb.sdk.batches.coordinator import Job
+from wtb.sdk.batches.workers.assignment import Ended, Fork
 from wtb.sdk.claims import standing
 from wtb.sdk.platform import Platform
 from wtb.sdk.state import find_checkpoint

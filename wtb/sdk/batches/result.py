@@ -21,13 +21,12 @@ from wtb.domain.errors import BatchFailedError, CheckpointNotFound, InvalidReque
 from wtb.domain.execution import Failure
 from wtb.domain.identifiers import BatchId, ExecutionId
 from wtb.sdk.as_of import FindGraph
-from wtb.sdk.batches.comparison_matrix import Matrix
 from wtb.sdk.batches.outcome import Outcome
 from wtb.sdk.batches.output import output_of
 from wtb.sdk.batches.record import read_record
 from wtb.sdk.batches.recorded_cases import RecordedCases
-from wtb.sdk.batches.shifts import Shift, shifts
-from wtb.sdk.batches.statistics import (
+from wtb.sdk.batches.reports.comparison_matrix import Matrix
+from wtb.sdk.batches.statistics.score_statistics import (
     PreferenceStatistics,
     Preferred,
     ScoreStatistics,
@@ -37,6 +36,7 @@ from wtb.sdk.batches.statistics import (
     score_statistics,
     work,
 )
+from wtb.sdk.batches.statistics.shifts import Shift, shifts
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import RunError
 from wtb.sdk.state import started_of, state_at
@@ -277,19 +277,19 @@ class BatchResult:
 
     def to_pandas(self) -> "pandas.DataFrame":
         """A row for each trial that has ended, as ``docs/reports.md`` has it. Raises `ExtraMissing`."""
-        from wtb.sdk.batches.frames import pandas_frame
+        from wtb.sdk.batches.reports.frames import pandas_frame
 
         return pandas_frame(self)
 
     def to_polars(self) -> "polars.DataFrame":
         """As `to_pandas`; needs ``polars``. Raises `ExtraMissing`."""
-        from wtb.sdk.batches.frames import polars_frame
+        from wtb.sdk.batches.reports.frames import polars_frame
 
         return polars_frame(self)
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the rows of `to_pandas`. Raises `OSError`."""
-        from wtb.sdk.batches.frames import write_csv
+        from wtb.sdk.batches.reports.frames import write_csv
 
         return write_csv(self, Path(path))
 
@@ -298,19 +298,19 @@ class BatchResult:
 
         A trial that failed is an error, a score that said no a failure.
         """
-        from wtb.sdk.batches.junit import write_junit
+        from wtb.sdk.batches.reports.junit import write_junit
 
         return write_junit(self, Path(path))
 
     def to_markdown(self) -> str:
         """The summary, regressions, improvements and failures, for a pull request or a README."""
-        from wtb.sdk.batches.markdown import markdown
+        from wtb.sdk.batches.reports.markdown import markdown
 
         return markdown(self)
 
     def to_json(self) -> str:
         """All of it but states and cases' values, as one JSON document."""
-        from wtb.sdk.batches.document import as_json
+        from wtb.sdk.batches.reports.document import as_json
 
         return as_json(self)
 
@@ -319,7 +319,7 @@ class BatchResult:
 
         The same record makes the same page. Raises `ExtraMissing` or `OSError`.
         """
-        from wtb.sdk.batches.page import html
+        from wtb.sdk.batches.reports.page import html
 
         page = html(self)
         if path is not None:
@@ -327,12 +327,12 @@ class BatchResult:
         return page
 
     def __repr__(self) -> str:
-        from wtb.sdk.batches.result_shown import as_text
+        from wtb.sdk.batches.reports.result_shown import as_text
 
         return as_text(self)
 
     def _repr_html_(self) -> str:
-        from wtb.sdk.batches.result_shown import as_html
+        from wtb.sdk.batches.reports.result_shown import as_html
 
         return as_html(self)
 

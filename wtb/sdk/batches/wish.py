@@ -13,9 +13,9 @@ from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.sdk.batches.budget import check_budget
 from wtb.sdk.batches.cases import Cases
 from wtb.sdk.batches.matrix import Combination
-from wtb.sdk.batches.ray_workers import cluster_cpus
-from wtb.sdk.batches.trial_run import FindGraph
-from wtb.sdk.batches.workers import ExecutorName
+from wtb.sdk.batches.workers.choice import ExecutorName
+from wtb.sdk.batches.workers.ray_workers import cluster_cpus
+from wtb.sdk.batches.workers.trial_run import FindGraph
 
 LONGEST_BATCH_ID = 150
 """Bytes: its trials' ids are longer."""

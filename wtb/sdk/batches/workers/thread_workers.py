@@ -3,8 +3,8 @@
 import threading
 from concurrent.futures import Future
 
-from wtb.sdk.batches.assignment import Assignment, Ended
-from wtb.sdk.batches.trial_run import TrialRunner
+from wtb.sdk.batches.workers.assignment import Assignment, Ended
+from wtb.sdk.batches.workers.trial_run import TrialRunner
 from wtb.sdk.control import shut_out
 
 

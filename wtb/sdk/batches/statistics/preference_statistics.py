@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from wtb.sdk.batches.intervals import Interval, confidence_of, wilson
-from wtb.sdk.batches.paired_tests import Verdict, binomial, holm, verdict
+from wtb.sdk.batches.statistics.intervals import Interval, confidence_of, wilson
+from wtb.sdk.batches.statistics.paired_tests import Verdict, binomial, holm, verdict
 
 _VOTES = {"a": -1, "tie": 0, "b": 1}
 

@@ -8,8 +8,8 @@ from wtb.domain.batch import FAILED
 from wtb.domain.errors import ExtraMissing
 from wtb.sdk.batches.outcome import Outcome
 from wtb.sdk.batches.result import BatchResult
-from wtb.sdk.batches.shifts import Shift
-from wtb.sdk.batches.statistics import Interval, Kind, PreferenceStatistics, ScoreStatistics, Work
+from wtb.sdk.batches.statistics.score_statistics import Interval, Kind, PreferenceStatistics, ScoreStatistics, Work
+from wtb.sdk.batches.statistics.shifts import Shift
 
 SUMMARY_HEADS = ("score", "combination", "n", "mean", "95 % interval", "difference", "p", "verdict")
 WORK_HEADS = ("combination", "trials", "failed", "median", "p95", "tokens", "cost")

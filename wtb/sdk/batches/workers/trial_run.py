@@ -22,7 +22,7 @@ from wtb.domain.execution import (
 from wtb.domain.identifiers import ExecutionId
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.sdk import beginnings, time_travel
-from wtb.sdk.batches.assignment import Assignment, Ended, Trouble
+from wtb.sdk.batches.workers.assignment import Assignment, Ended, Trouble
 from wtb.sdk.claims import Request, Standing, giving_up, standing
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import RunResult

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from wtb.sdk.batches.result import BatchResult
-from wtb.sdk.batches.result_shown import (
+from wtb.sdk.batches.reports.result_shown import (
     FAILURE_HEADS,
     PREFERENCE_HEADS,
     SHIFT_HEADS,
@@ -23,6 +22,7 @@ from wtb.sdk.batches.result_shown import (
     troubled,
     work_rows,
 )
+from wtb.sdk.batches.result import BatchResult
 
 MOST_ROWS = 50
 """So that it fits a comment on a pull request."""

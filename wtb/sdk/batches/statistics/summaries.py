@@ -7,7 +7,7 @@ from statistics import fmean, median, stdev
 from typing import Literal
 
 from wtb.domain.batch import Scored
-from wtb.sdk.batches.intervals import Interval, of_mean, of_share
+from wtb.sdk.batches.statistics.intervals import Interval, of_mean, of_share
 
 Kind = Literal["yes_no", "number", "label"]
 """What a score's values are. Numbers among yes and no make all of them numbers, a label makes all of them labels."""

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from wtb.domain.batch import FAILED, Scored
-from wtb.sdk.batches import plots
-from wtb.sdk.batches.comparison_matrix import outcome_text
 from wtb.sdk.batches.outcome import Outcome
-from wtb.sdk.batches.result import BatchResult
-from wtb.sdk.batches.result_shown import (
+from wtb.sdk.batches.reports import plots
+from wtb.sdk.batches.reports.comparison_matrix import outcome_text
+from wtb.sdk.batches.reports.result_shown import (
     FAILURE_HEADS,
     PREFERENCE_HEADS,
     SHIFT_HEADS,
@@ -32,7 +31,8 @@ from wtb.sdk.batches.result_shown import (
     troubled,
     work_rows,
 )
-from wtb.sdk.batches.statistics import ScoreStatistics
+from wtb.sdk.batches.result import BatchResult
+from wtb.sdk.batches.statistics.score_statistics import ScoreStatistics
 
 MOST_ROWS = 1_000
 """Cases, failures or shifts that a page shows; more make it unusable."""

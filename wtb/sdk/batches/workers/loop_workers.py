@@ -3,9 +3,9 @@
 import asyncio
 from concurrent.futures import Future
 
-from wtb.sdk.batches.assignment import Assignment, Ended
-from wtb.sdk.batches.loop_thread import LoopThread
-from wtb.sdk.batches.trial_run import TrialRunner
+from wtb.sdk.batches.workers.assignment import Assignment, Ended
+from wtb.sdk.batches.workers.loop_thread import LoopThread
+from wtb.sdk.batches.workers.trial_run import TrialRunner
 from wtb.sdk.control import shut_out
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Literal
 
-from wtb.sdk.batches.intervals import Interval, of_mean, of_paired_shares
-from wtb.sdk.batches.paired_tests import Verdict, binomial, holm, sign_flip, verdict
-from wtb.sdk.batches.summaries import Counted, Kind, means_of
+from wtb.sdk.batches.statistics.intervals import Interval, of_mean, of_paired_shares
+from wtb.sdk.batches.statistics.paired_tests import Verdict, binomial, holm, sign_flip, verdict
+from wtb.sdk.batches.statistics.summaries import Counted, Kind, means_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 import msgspec
 
 from wtb.domain.errors import WtbError
-from wtb.sdk.batches.assignment import Assignment, Ended
-from wtb.sdk.batches.bench_spec import OpenBenches
+from wtb.sdk.batches.workers.assignment import Assignment, Ended
+from wtb.sdk.batches.workers.bench_spec import OpenBenches
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from wtb.domain.batch import FAILED
 from wtb.domain.errors import InvalidRequest
-from wtb.sdk.batches.intervals import Interval, confidence_of
 from wtb.sdk.batches.outcome import Outcome
-from wtb.sdk.batches.paired_comparisons import CaseChange, PairedComparison, compare, judged
-from wtb.sdk.batches.paired_tests import Verdict
-from wtb.sdk.batches.preference_statistics import PreferenceStatistics, Preferred, preference_statistics
-from wtb.sdk.batches.summaries import Kind, Observed, Summary, counted, kind_of, summarize
-from wtb.sdk.batches.work import Work, work
+from wtb.sdk.batches.statistics.intervals import Interval, confidence_of
+from wtb.sdk.batches.statistics.paired_comparisons import CaseChange, PairedComparison, compare, judged
+from wtb.sdk.batches.statistics.paired_tests import Verdict
+from wtb.sdk.batches.statistics.preference_statistics import PreferenceStatistics, Preferred, preference_statistics
+from wtb.sdk.batches.statistics.summaries import Kind, Observed, Summary, counted, kind_of, summarize
+from wtb.sdk.batches.statistics.work import Work, work
 
 __all__ = [
     "CaseChange",

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from wtb.sdk.batches.outcome import Outcome
+from wtb.sdk.batches.reports.result_shown import preferences_of, statistics_of
 from wtb.sdk.batches.result import BatchResult
-from wtb.sdk.batches.result_shown import preferences_of, statistics_of
 from wtb.sdk.results import RunError
 
 RESOLUTION = timedelta(microseconds=1)

@@ -9,15 +9,15 @@ import sys
 import threading
 
 from wtb.domain.errors import WorkerDied
-from wtb.sdk.batches.assignment import Assignment
-from wtb.sdk.batches.bench_spec import BenchSpec
-from wtb.sdk.batches.remote_workers import RemoteWorkers
-from wtb.sdk.batches.trial_run import TrialRunner
+from wtb.sdk.batches.workers.assignment import Assignment
+from wtb.sdk.batches.workers.bench_spec import BenchSpec
+from wtb.sdk.batches.workers.remote_workers import RemoteWorkers
+from wtb.sdk.batches.workers.trial_run import TrialRunner
 
 PROGRAM = """
 import sys
 sys.path[:] = sys.argv[2:]
-from wtb.sdk.batches.worker_process import main
+from wtb.sdk.batches.workers.worker_process import main
 main(int(sys.argv[1]))
 """
 """Imports find in a worker what they find here; the program's own file isn't run again unless the spec names it."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from wtb.domain.batch import Trial
 from wtb.domain.identifiers import ExecutionId
 from wtb.sdk.batches.outcome import Outcome
-from wtb.sdk.batches.statistics import ScoreStatistics
+from wtb.sdk.batches.statistics.score_statistics import ScoreStatistics
 
 
 @dataclass(frozen=True, slots=True)

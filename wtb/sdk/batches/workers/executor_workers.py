@@ -7,11 +7,11 @@ from typing import TypeVar
 
 from wtb.domain.errors import ExecutionNotFound, InvalidRequest, WorkerDied, WrongStatus
 from wtb.sdk import control
-from wtb.sdk.batches.assignment import Assignment, Ended
-from wtb.sdk.batches.bench_spec import BenchSpec
-from wtb.sdk.batches.crossing import run_across
-from wtb.sdk.batches.remote_workers import RemoteWorkers
-from wtb.sdk.batches.trial_run import TrialRunner
+from wtb.sdk.batches.workers.assignment import Assignment, Ended
+from wtb.sdk.batches.workers.bench_spec import BenchSpec
+from wtb.sdk.batches.workers.crossing import run_across
+from wtb.sdk.batches.workers.remote_workers import RemoteWorkers
+from wtb.sdk.batches.workers.trial_run import TrialRunner
 
 _T = TypeVar("_T")
 

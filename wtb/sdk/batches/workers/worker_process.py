@@ -8,7 +8,7 @@ import threading
 from queue import SimpleQueue
 from typing import BinaryIO, cast
 
-from wtb.sdk.batches.crossing import BENCHES, run_across
+from wtb.sdk.batches.workers.crossing import BENCHES, run_across
 
 
 def main(channel: int) -> None:

@@ -5,11 +5,11 @@ import os
 from typing import Any
 
 from wtb.domain.errors import ExtraMissing, InvalidRequest, WorkerDied
-from wtb.sdk.batches.assignment import Assignment
-from wtb.sdk.batches.bench_spec import BenchSpec
-from wtb.sdk.batches.crossing import run_across
-from wtb.sdk.batches.remote_workers import RemoteWorkers
-from wtb.sdk.batches.trial_run import TrialRunner
+from wtb.sdk.batches.workers.assignment import Assignment
+from wtb.sdk.batches.workers.bench_spec import BenchSpec
+from wtb.sdk.batches.workers.crossing import run_across
+from wtb.sdk.batches.workers.remote_workers import RemoteWorkers
+from wtb.sdk.batches.workers.trial_run import TrialRunner
 
 QUIETLY = {"log_to_driver": False, "configure_logging": False}
 

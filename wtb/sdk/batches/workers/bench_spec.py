@@ -16,8 +16,8 @@ from wtb.infra.langgraph.loader import load_attribute, load_graph
 from wtb.infra.langgraph.variants import Variants
 from wtb.infra.redaction import Redaction
 from wtb.infra.settings import POSTGRES, without_secrets
-from wtb.sdk.batches.references import MAINS, reference_of
-from wtb.sdk.batches.trial_run import TrialRunner
+from wtb.sdk.batches.workers.references import MAINS, reference_of
+from wtb.sdk.batches.workers.trial_run import TrialRunner
 from wtb.sdk.platform import open_platform
 from wtb.sdk.running import Options
 from wtb.sdk.workflow_project import WorkflowProject

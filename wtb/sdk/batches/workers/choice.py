@@ -6,14 +6,14 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Literal
 
 from wtb.domain.errors import InvalidRequest
-from wtb.sdk.batches.assignment import Workers
-from wtb.sdk.batches.bench_spec import BenchSpec
-from wtb.sdk.batches.executor_workers import ExecutorWorkers, ThreadPoolWorkers
-from wtb.sdk.batches.loop_workers import LoopWorkers
-from wtb.sdk.batches.process_workers import ProcessWorkers
-from wtb.sdk.batches.ray_workers import RayWorkers
-from wtb.sdk.batches.thread_workers import ThreadWorkers
-from wtb.sdk.batches.trial_run import TrialRunner
+from wtb.sdk.batches.workers.assignment import Workers
+from wtb.sdk.batches.workers.bench_spec import BenchSpec
+from wtb.sdk.batches.workers.executor_workers import ExecutorWorkers, ThreadPoolWorkers
+from wtb.sdk.batches.workers.loop_workers import LoopWorkers
+from wtb.sdk.batches.workers.process_workers import ProcessWorkers
+from wtb.sdk.batches.workers.ray_workers import RayWorkers
+from wtb.sdk.batches.workers.thread_workers import ThreadWorkers
+from wtb.sdk.batches.workers.trial_run import TrialRunner
 
 ExecutorName = Literal["auto", "threads", "asyncio", "processes", "ray"]
 

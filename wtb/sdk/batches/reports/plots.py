@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wtb.domain.errors import ExtraMissing
 from wtb.sdk.batches.result import BatchResult
-from wtb.sdk.batches.statistics import Interval, ScoreStatistics
+from wtb.sdk.batches.statistics.score_statistics import Interval, ScoreStatistics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

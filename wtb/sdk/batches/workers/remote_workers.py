@@ -10,8 +10,8 @@ import msgspec
 from wtb.domain.errors import WorkerDied
 from wtb.domain.execution import Running
 from wtb.domain.identifiers import ExecutionId
-from wtb.sdk.batches.assignment import Assignment, Ended
-from wtb.sdk.batches.crossing import ended_of
+from wtb.sdk.batches.workers.assignment import Assignment, Ended
+from wtb.sdk.batches.workers.crossing import ended_of
 from wtb.sdk.claims import is_run, standing
 from wtb.sdk.platform import Platform
 

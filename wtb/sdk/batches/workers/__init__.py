@@ -1,0 +1,1 @@
+"""Who runs trials: threads, an event loop, processes, Ray, or any executor."""
