@@ -282,7 +282,7 @@ class BatchResult:
         return pandas_frame(self)
 
     def to_polars(self) -> "polars.DataFrame":
-        """As `to_pandas`; needs ``polars``. Raises `ExtraMissing`."""
+        """As `to_pandas`; needs the extra ``polars``. Raises `ExtraMissing`."""
         from wtb.sdk.batches.reports.frames import polars_frame
 
         return polars_frame(self)

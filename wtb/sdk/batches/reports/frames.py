@@ -66,5 +66,5 @@ def polars_frame(result: BatchResult) -> "polars.DataFrame":
     try:
         import polars
     except ImportError as missing:
-        raise ExtraMissing("to_polars", "batch") from missing
+        raise ExtraMissing("to_polars", "polars") from missing
     return polars.DataFrame(columns(result))
