@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -37,9 +38,7 @@ def calls(bench: TestBench, execution: ExecutionId) -> int:
     return sum(isinstance(event.fact, NodeStarted) for event in events)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(made_of=parts, data=st.data())
-def test_sharing_a_prefix_changes_nothing_but_how_often_nodes_run(made_of: tuple[Part, ...], data: Any) -> None:
+def shared_as_alone(made_of: tuple[Part, ...], data: Any) -> None:
     with TemporaryDirectory() as folder:
         project = WorkflowProject("random", db_path=Path(folder) / "wtb.db", output_dir=Path(folder) / "out")
         with TestBench(project) as bench:
@@ -59,3 +58,16 @@ def test_sharing_a_prefix_changes_nothing_but_how_often_nodes_run(made_of: tuple
             run["shared"] += sum(calls(bench, ExecutionId(f"{shared.id}.{place}.prefix.0")) for place in range(2))
             assert run["shared"] <= run["alone"] + 2 * len(shared)
             assert ends(bench, graph, shared) == ends(bench, graph, alone)
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(made_of=parts, data=st.data())
+def test_sharing_a_prefix_changes_nothing_but_how_often_nodes_run(made_of: tuple[Part, ...], data: Any) -> None:
+    shared_as_alone(made_of, data)
+
+
+@pytest.mark.soak
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(made_of=parts, data=st.data())
+def test_sharing_a_prefix_changes_nothing_in_many_graphs(made_of: tuple[Part, ...], data: Any) -> None:
+    shared_as_alone(made_of, data)

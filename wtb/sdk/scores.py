@@ -96,7 +96,10 @@ def exact_match(channel: str | None = None, *, key: str | None = None, name: str
 
     if channel is None:
         if key is not None:
-            raise InvalidRequest("exact_match: a key needs a channel to be compared with")
+            raise InvalidRequest(
+                "exact_match: a key needs a channel to be compared with",
+                hint="Name the channel too, or leave the key out.",
+            )
         return Score(_all_match, name, when_failed=False)
 
     def same(case: Case, outcome: Outcome) -> bool:
@@ -131,7 +134,9 @@ def matches(channel: str, *, pattern: str, flags: re.RegexFlag = re.NOFLAG, name
     try:
         compiled = re.compile(pattern, flags)
     except re.error as flaw:
-        raise InvalidRequest(f"{pattern!r} is no regular expression: {flaw}") from None
+        raise InvalidRequest(
+            f"{pattern!r} is no regular expression: {flaw}", hint="Patterns are those of Python's re."
+        ) from None
 
     def found(case: Case, outcome: Outcome) -> bool:
         return compiled.search(text_of(answered(outcome, channel), f"channel {channel!r}")) is not None
@@ -156,7 +161,9 @@ def json_schema(channel: str, *, schema: Mapping[str, Any], name: str = "json_sc
     try:
         kind.check_schema(dict(schema))
     except SchemaError as flaw:
-        raise InvalidRequest(f"no JSON schema: {flaw.message}") from None
+        raise InvalidRequest(
+            f"no JSON schema: {flaw.message}", hint="Give a schema of JSON Schema 2020-12 or earlier."
+        ) from None
     validator = kind(dict(schema), registry=Registry())
 
     def fits(case: Case, outcome: Outcome) -> bool:
@@ -184,7 +191,7 @@ def close_to(
     ``relative``: the tolerance is a share of the expected number, as 0.01 for a hundredth.
     """
     if not tolerance >= 0:
-        raise InvalidRequest(f"close_to: a tolerance is at least 0, and this is {tolerance}")
+        raise InvalidRequest(f"close_to: a tolerance is at least 0, and this is {tolerance}", hint="Give 0 or more.")
 
     def close(case: Case, outcome: Outcome) -> bool:
         wanted = _number(expected(case, key or channel), "what is expected")

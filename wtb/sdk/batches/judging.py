@@ -82,11 +82,17 @@ def judge(
     The judge also sees the case's input, and what it expects if it expects something. Raises `InvalidRequest`.
     """
     if labels is not None and scale is not None:
-        raise InvalidRequest("judge: labels or a scale, not both")
+        raise InvalidRequest("judge: labels or a scale, not both", hint="Give one of the two.")
     if scale is not None and not scale[0] < scale[1]:
-        raise InvalidRequest(f"judge: a scale goes from its lowest to its highest, and this is {scale}")
+        raise InvalidRequest(
+            f"judge: a scale goes from its lowest to its highest, and this is {scale}",
+            hint="Give two whole numbers, such as (1, 5).",
+        )
     if labels is not None and len(set(labels)) < 2:
-        raise InvalidRequest("judge: there are at least two different labels to choose from")
+        raise InvalidRequest(
+            "judge: there are at least two different labels to choose from",
+            hint='Give labels, such as ("good", "bad").',
+        )
     if scale is not None:
         question = f"How well does the answer meet the criteria, from {scale[0]} (not at all) to {scale[1]} (fully)?"
         form = f"a whole number from {scale[0]} to {scale[1]}"
@@ -167,7 +173,10 @@ def _material(value: Any) -> str:
 def _asker(model: BaseChatModel, verdict: Mapping[str, Any], allowed: Sequence[Any]) -> Callable[[str], Any]:
     """Asks the model for one of the verdicts that are allowed. Raises `ValueError` for any other answer."""
     if not isinstance(model, BaseChatModel):
-        raise InvalidRequest(f"a judge is a LangChain chat model, and this is of {type(model)}")
+        raise InvalidRequest(
+            f"a judge is a LangChain chat model, and this is of {type(model)}",
+            hint="Give what init_chat_model() returns, or any BaseChatModel.",
+        )
     schema = {
         "title": "Verdict",
         "description": "A judge's verdict, and why.",

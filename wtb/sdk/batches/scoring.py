@@ -54,7 +54,10 @@ class Score:
             try:
                 _scored(self.when_failed)
             except (TypeError, ValueError) as flaw:
-                raise InvalidRequest(f"score {self.name!r}, when_failed: {flaw}") from None
+                raise InvalidRequest(
+                    f"score {self.name!r}, when_failed: {flaw}",
+                    hint="Give True, False, a finite number or a short text.",
+                ) from None
 
     def __call__(self, case: Case, outcome: Outcome) -> Scored | Awaitable[Scored]:
         return self.function(case, outcome)
@@ -228,7 +231,10 @@ def _as_preference(function: object) -> Preference:
 def _callable_with(kind: str, function: object, parameters: str) -> Callable[..., Any]:
     """The function; one that asks for something else is refused now, not once for each trial."""
     if not callable(function) or isinstance(function, type):
-        raise InvalidRequest(f"a {kind} is a function of ({parameters}), and {function!r} isn't")
+        raise InvalidRequest(
+            f"a {kind} is a function of ({parameters}), and {function!r} isn't",
+            hint="Give a function, a coroutine function, or one of wtb.sdk.scores.",
+        )
     try:
         signature = inspect.signature(function)
     except ValueError:  # some functions written in C don't tell
@@ -249,7 +255,10 @@ def _name_of(function: Callable[..., Any], name: str | None = None) -> str:
 
 def _check_name(kind: str, name: str) -> None:
     if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
-        raise InvalidRequest(f"a {kind}'s name is 1 to {LONGEST_NAME} characters, and this isn't: {name[:50]!r}")
+        raise InvalidRequest(
+            f"a {kind}'s name is 1 to {LONGEST_NAME} characters, and this isn't: {name[:50]!r}",
+            hint="Give it a short name: scores.score(function, name=…).",
+        )
 
 
 Named = TypeVar("Named", Score, Preference)

@@ -57,7 +57,9 @@ def most_at_once(executor: ExecutorName | Executor) -> int:
 
 def chosen_id(batch_id: str) -> BatchId:
     if len(batch_id.encode("utf-8", "replace")) > LONGEST_BATCH_ID:
-        raise InvalidRequest(f"a batch's id can't be longer than {LONGEST_BATCH_ID} bytes")
+        raise InvalidRequest(
+            f"a batch's id can't be longer than {LONGEST_BATCH_ID} bytes", hint="Choose a shorter one, or leave it out."
+        )
     return BatchId(new_id(batch_id))
 
 

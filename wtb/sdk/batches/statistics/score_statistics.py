@@ -87,7 +87,10 @@ def score_statistics(
     """
     confidence = confidence_of(alpha, inferred)
     if not 0 <= baseline < len(combinations):
-        raise InvalidRequest(f"there is no combination {baseline} to compare with: the batch has {len(combinations)}")
+        raise InvalidRequest(
+            f"there is no combination {baseline} to compare with: the batch has {len(combinations)}",
+            hint="Name it by its place, from 0.",
+        )
     kind = kind_of(one.value for trials in combinations for one in trials)
     values = [counted(trials, kind) for trials in combinations]
     compared: list[PairedComparison] = []
