@@ -1,6 +1,7 @@
 """Batches: every trial is an execution, one that fails spoils no other, and all of it is in the record."""
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -175,6 +176,43 @@ def test_a_used_up_budget_stops_a_batch(quick_bench: TestBench) -> None:
     assert "'small' has no price" in unpriced.stop_detail
     with pytest.raises(InvalidRequest, match="prices"):
         quick_bench.batch(graph, cases, budget=cost)
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        {"prices": {"small": Price(input=math.nan, output=1)}},
+        {"prices": {"small": Price(input=1, output=math.inf)}},
+        {"prices": {"small": Price(input=-1, output=1)}},
+        {"prices": {"small": 1}},
+        {"prices": 1},
+        {"budget": 3},
+        {"timeout": math.nan},
+        {"timeout": math.inf},
+        {"timeout": 1e300},
+        {"timeout": 1e-9},
+        {"timeout": "30"},
+        {"repeats": 1.5},
+        {"repeats": "2"},
+        {"max_concurrency": 0},
+        {"attempts": 2.0},
+        {"variants": 3},
+        {"cases": 3},
+        {"cases": [Case(3, {"query": "q"})]},  # type: ignore[arg-type]
+        {"batch_id": "b" * 200},
+        {"scores": [3]},
+        {"preferences": [3]},
+    ],
+    ids=str,
+)
+def test_a_batch_that_can_not_be_run_as_asked_is_refused_with_a_hint_before_anything_is_written(
+    quick_bench: TestBench, flaw: dict[str, Any]
+) -> None:
+    asked = {"cases": [{"query": "q"}], **flaw}
+    with pytest.raises((InvalidRequest, InvalidCase)) as refused:
+        quick_bench.batch(chain(a=says("a")), **asked)
+    assert refused.value.hint
+    assert quick_bench.platform.store.last_position() == 0
 
 
 def test_a_trial_that_asks_something_is_paused_and_told_as_ended_once_it_was_answered(bench: TestBench) -> None:

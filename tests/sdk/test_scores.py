@@ -255,3 +255,9 @@ except ExtraMissing as error:
         "1.5 None None None",
         "confidence intervals needs packages that aren't installed",
     ]
+
+
+@pytest.mark.parametrize("amount", [float("nan"), float("inf"), -1.0])
+def test_a_cost_needs_prices_that_are_some(amount: float) -> None:
+    with pytest.raises(InvalidRequest, match="the price of model 'small' can't be"):
+        scores.cost({"small": Price(input=1, output=amount)})

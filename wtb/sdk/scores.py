@@ -23,6 +23,7 @@ from typing import Any, overload
 from wtb.domain.batch import Price, Scored
 from wtb.domain.errors import ExtraMissing, InvalidRequest
 from wtb.sdk.batches.answers import answered, expected, plain, text_of
+from wtb.sdk.batches.budget import check_prices
 from wtb.sdk.batches.judging import judge, prefer
 from wtb.sdk.batches.outcome import Case, Outcome
 from wtb.sdk.batches.scoring import Choice, Preference, Score, ScoreFunction, as_score
@@ -226,8 +227,10 @@ def tokens(*, name: str = "tokens") -> Score:
 def cost(prices: Mapping[str, Price], *, name: str = "cost") -> Score:
     """What the tokens cost, in the unit of the prices, which are for a million tokens; less is better.
 
-    Raises `LookupError` for a model without a price, rather than count it as free.
+    Raises `LookupError` for a model without a price, rather than count it as free. Raises `InvalidRequest` for what is
+    no price.
     """
+    check_prices(prices)
 
     def spent(case: Case, outcome: Outcome) -> float:
         unknown = [used.model for used in outcome.usage if used.model not in prices]

@@ -1,5 +1,6 @@
 """What a batch has used up of what it may use."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -50,9 +51,12 @@ class Spending:
 
 
 def check_budget(budget: Budget | None, prices: Mapping[str, Price]) -> None:
-    """Raise `InvalidRequest` for a budget that can't be kept."""
+    """Raise `InvalidRequest` for a budget that can't be kept, or prices that can't be told."""
+    check_prices(prices)
     if budget is None:
         return
+    if not isinstance(budget, Budget):
+        raise InvalidRequest(f"{budget!r} is no budget", hint="Give Budget(seconds=…, tokens=…, cost=…).")
     for name, most in (("seconds", budget.seconds), ("tokens", budget.tokens), ("cost", budget.cost)):
         if most is not None and not most > 0:
             raise InvalidRequest(f"a budget of {most} {name} allows nothing", hint="Give more, or leave it out.")
@@ -60,3 +64,13 @@ def check_budget(budget: Budget | None, prices: Mapping[str, Price]) -> None:
         raise InvalidRequest(
             "a budget's cost needs the models' prices", hint='Give prices={"model": Price(input=…, output=…)}.'
         )
+
+
+def check_prices(prices: Mapping[str, Price]) -> None:
+    """Raise `InvalidRequest` for what is no price: the record can't hold NaN and infinity."""
+    hint = 'Give {"model": Price(input=…, output=…)}, for a million tokens, each 0 or more.'
+    if not isinstance(prices, Mapping):
+        raise InvalidRequest(f"{prices!r} has no prices by model", hint=hint)
+    for model, price in prices.items():
+        if not isinstance(price, Price) or not all(0 <= each < math.inf for each in (price.input, price.output)):
+            raise InvalidRequest(f"the price of model {model!r} can't be {price!r}", hint=hint)

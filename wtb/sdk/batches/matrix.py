@@ -27,6 +27,8 @@ def combinations(variants: VariedBy | None, named: Named) -> tuple[Combination, 
     """
     if not variants:
         return ({},)
+    if not isinstance(variants, Mapping | Sequence):
+        raise _no_combination(variants)
     listed = _matrix(variants, named) if isinstance(variants, Mapping) else _completed(variants, named)
     return tuple(dict(each) for each in dict.fromkeys(tuple(each.items()) for each in listed))
 
@@ -48,9 +50,13 @@ def _several(node: str, choices: object) -> Sequence[object]:
 def _completed(listed: Sequence[Choices], named: Named) -> list[Combination]:
     for each in listed:
         if not isinstance(each, Mapping):
-            raise InvalidRequest(
-                f"a combination must map nodes to variants, not be a {type(each).__name__}",
-                hint='Give {"node": ["variant", …]} for all combinations, or [{"node": "variant"}, …] for some.',
-            )
+            raise _no_combination(each)
     own = dict.fromkeys((node for each in listed for node in each), OWN)
     return [{**own, **named(each)} for each in listed]
+
+
+def _no_combination(given: object) -> InvalidRequest:
+    return InvalidRequest(
+        f"a combination must map nodes to variants, not be a {type(given).__name__}",
+        hint='Give {"node": ["variant", …]} for all combinations, or [{"node": "variant"}, …] for some.',
+    )

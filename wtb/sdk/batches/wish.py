@@ -1,6 +1,7 @@
 """What a batch is asked to be, and what is refused of it."""
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -70,12 +71,22 @@ def check_wish(wish: Wish) -> list[RunnableGraph]:
         ("attempts", wish.attempts),
         ("max_concurrency", 1 if wish.max_concurrency is None else wish.max_concurrency),
     ):
-        if number < 1:
-            raise InvalidRequest(f"{name} can't be {number}", hint="Give 1 or more.")
-    if wish.timeout is not None and not (microseconds(wish.timeout) or 0) > 0:
-        raise InvalidRequest(f"a timeout of {wish.timeout} leaves no time", hint="Give more, or leave it out.")
+        if not isinstance(number, int) or number < 1:
+            raise InvalidRequest(f"{name} can't be {number!r}", hint="Give a whole number, 1 or more.")
+    check_timeout(wish.timeout)
     check_budget(wish.budget, wish.prices)
     return graphs_of(wish.find_graph, wish.combinations)
+
+
+def check_timeout(timeout: float | timedelta | None) -> None:
+    """Raise `InvalidRequest` for one that no attempt can keep, or that is none."""
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if seconds is None:
+        return
+    if not isinstance(seconds, int | float) or not seconds <= threading.TIMEOUT_MAX:
+        raise InvalidRequest(f"a timeout can't be {timeout!r}", hint="Give seconds or a timedelta, or leave it out.")
+    if not seconds * 1e6 >= 1:
+        raise InvalidRequest(f"a timeout of {timeout} leaves no time", hint="Give more, or leave it out.")
 
 
 def graphs_of(find_graph: FindGraph, combinations: Sequence[Mapping[str, str]]) -> list[RunnableGraph]:
