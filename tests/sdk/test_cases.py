@@ -51,6 +51,8 @@ def test_rows_are_cases(tmp_path: Path) -> None:
         ("a.jsonl", b'{"query": "a"}\n\n{"other": 1}', "line 3.*no channel 'other'"),
         ("a.jsonl", b'{"id": "x", "input": {"query": "a"}}\n{"id": "x", "input": {"query": "b"}}', "line 2: id 'x' is"),
         ("a.jsonl", b"", "there are no cases"),
+        ("a.csv", b"id,query,id\na,b,c", "more than one column 'id'"),
+        ("a.csv", b"query,input.query\na,b", "more than one column 'query'"),
     ],
 )
 def test_a_flaw_in_a_file_is_told_with_its_line(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,6 +45,10 @@ def read_cases(given: Cases) -> list[Found]:
         return _of_file(Path(given))
     if isinstance(given, Mapping):
         raise InvalidCase("cases must be a sequence, not one mapping", hint="Put it into a list.")
+    if not isinstance(given, Iterable):
+        raise InvalidCase(
+            f"cases must be a sequence, not {type(given).__name__}", hint="Give a list, or a file's path."
+        )
     return [_found(each, number, f"case number {number}") for number, each in enumerate(given, start=1)]
 
 
@@ -80,6 +85,7 @@ def _rows(path: Path) -> list[Found]:
     found: list[Found] = []
     with path.open(encoding="utf-8-sig", newline="") as lines:
         rows = csv.DictReader(lines)
+        _check_header(rows.fieldnames or (), path)
         for row in rows:
             where = f"{path}, line {rows.line_num}"
             if None in row:
@@ -99,6 +105,13 @@ def _rows(path: Path) -> list[Found]:
                     told["input"][column] = _cell(text)
             found.append(_found(told, len(found) + 1, where))
     return found
+
+
+def _check_header(columns: Sequence[str], path: Path) -> None:
+    """Two columns of one meaning would have the last one win."""
+    twice = [name for name, times in Counter(c.removeprefix("input.") for c in columns).items() if times > 1]
+    if twice:
+        raise InvalidCase(f"{path} has more than one column {twice[0]!r}", hint="Give each column a name of its own.")
 
 
 def _cell(text: str) -> Any:
@@ -129,7 +142,7 @@ def check_cases(found: Sequence[Found], graphs: Iterable[RunnableGraph]) -> None
     places: dict[str, str] = {}
     graphs = [*graphs]
     for case, where in found:
-        if not case.id or not is_storable(case.id):
+        if not isinstance(case.id, str) or not case.id or not is_storable(case.id):
             raise InvalidCase(f"{where}: {case.id!r} can't be a case's id", hint="Use a short text.")
         if case.id in places:
             raise InvalidCase(f"{where}: id {case.id!r} is {places[case.id]}'s already")
