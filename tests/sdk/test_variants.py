@@ -105,3 +105,15 @@ def test_a_name_stands_for_one_implementation(quick_bench: TestBench) -> None:
         with pytest.raises(InvalidVariant):
             quick_bench.project.variant("answer", name, implementation)
     assert quick_bench.project.variants.names("answer") == ("short",)
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "description"), [("", "short", ""), (3, "short", ""), ("answer", 3, ""), ("answer", "short", 3)]
+)
+def test_what_can_not_be_noted_of_a_variant_is_refused_at_once(
+    bench: TestBench, node: Any, name: Any, description: Any
+) -> None:
+    """Else no graph that has the node could be run any more."""
+    with pytest.raises(InvalidVariant):
+        bench.project.variant(node, name, says("short"), description=description)
+    assert bench.run(chain(answer=says("answer")), {"query": "q"}).status == "completed"

@@ -72,7 +72,7 @@ class Variants:
         Without a description it is the first line of the docstring. The same
         implementation may be given again. Raises `InvalidVariant`.
         """
-        _check_name(name)
+        _check_told(node, name, description)
         runnable = _runnable(node, name, implementation)
         made = Implementation(
             node,
@@ -90,7 +90,7 @@ class Variants:
 
     def name(self, node: str, name: str, reference: str, load: Load, description: str = "") -> None:
         """Give a node an implementation that is loaded when it is needed first. Raises `InvalidVariant`."""
-        _check_name(name)
+        _check_told(node, name, description)
         self._named[node, name] = (reference, load, description)
 
     def knows(self, node: str, name: str) -> bool:
@@ -162,8 +162,13 @@ def is_async_only(runnable: Any) -> bool:
     return isinstance(runnable, RunnableCallable) and runnable.func is None
 
 
-def _check_name(name: str) -> None:
-    if not name or name == OWN or name != name.strip() or not name.isprintable():
+def _check_told(node: str, name: str, description: str) -> None:
+    """What is found wrong only when it is written would keep the project's every graph from running."""
+    if not isinstance(node, str) or not node:
+        raise InvalidVariant(f"{node!r} is no node's path", hint="Name a node as answer or sub/answer, or '*'.")
+    if not isinstance(description, str):
+        raise InvalidVariant(f"variant {name!r} can't be described by {description!r}", hint="Give a text.")
+    if not isinstance(name, str) or not name or name == OWN or name != name.strip() or not name.isprintable():
         raise InvalidVariant(f"{name!r} can't name a variant", hint="Use a short name other than 'default'.")
 
 
