@@ -275,6 +275,13 @@ def test_preferences_say_which_is_better(quick_bench: TestBench) -> None:
     assert "b is better" in repr(result)
 
 
+def test_preferences_are_told_in_the_order_of_the_combinations_however_they_came(quick_bench: TestBench) -> None:
+    told = [CasePreferred(case="c0", repeat=0, a=0, b=b, preference="judge", preferred="b") for b in (3, 1, 2)]
+    combinations = [{"answer": name} for name in ("default", "x", "y", "z")]
+    tell(quick_bench, batch_started(1, combinations, preferences=("judge",)), no_cases(1), *told)
+    assert [pair.b for pair in quick_bench.batch_result(B).preferred("judge")] == [1, 2, 3]
+
+
 # --- as people see it ------------------------------------------------------------------------------------
 
 

@@ -248,7 +248,7 @@ class BatchResult:
         for each in self.preferences:
             if each.name == preference:
                 pairs.setdefault((each.a, each.b), []).append(Preferred(each.case, each.repeat, each.preferred))
-        return preference_statistics(preference, pairs, inferred=inferred)
+        return preference_statistics(preference, dict(sorted(pairs.items())), inferred=inferred)
 
     def regressions(self, score: str, baseline: int = 0) -> tuple[Shift, ...]:
         """The cases that another combination does worse than the baseline, each with the executions to compare.
