@@ -265,6 +265,7 @@ def test_what_a_batch_can_not_be_run_with_is_refused_before_anything_runs(flow: 
         ((*run, "bad.jsonl"), 2, "line 2"),
         ((*run, "cases.jsonl", "--score", "nonsense"), 2, "nonsense"),
         ((*run, "cases.jsonl", "--score", "contains"), 2, "contains:CHANNEL"),
+        ((*run, "cases.jsonl", "--score", "cost"), 2, "--price"),
         ((*run, "cases.jsonl", "--score", "latency:answer"), 2, "latency"),
         ((*run, "cases.jsonl", "--score", "flow.py:nothing"), 3, "nothing"),
         ((*run, "cases.jsonl", "--preference", "shorter"), 2, "shorter"),

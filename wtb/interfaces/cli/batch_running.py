@@ -243,6 +243,8 @@ def score_given(given: str, prices: Mapping[str, Price]) -> Any:
     """A built-in score, or one of the user's as module:attribute. Raises `InvalidRequest` or `GraphNotFound`."""
     name, colon, channel = given.partition(":")
     if given == "cost":
+        if not prices:
+            raise InvalidRequest("the score cost needs the models' prices", hint="Give --price MODEL=IN,OUT.")
         return scores.cost(prices)
     if not colon and given in _OF_TRIALS:
         return _OF_TRIALS[given]()
