@@ -194,8 +194,10 @@ def test_a_used_up_budget_stops_a_batch(quick_bench: TestBench) -> None:
         {"timeout": "30"},
         {"repeats": 1.5},
         {"repeats": "2"},
+        {"repeats": 3_000_000_000},
         {"max_concurrency": 0},
         {"attempts": 2.0},
+        {"attempts": 10**20},
         {"variants": 3},
         {"cases": 3},
         {"cases": [Case(3, {"query": "q"})]},  # type: ignore[arg-type]

@@ -162,7 +162,7 @@ def is_async_only(runnable: Any) -> bool:
     return isinstance(runnable, RunnableCallable) and runnable.func is None
 
 
-def _check_told(node: str, name: str, description: str) -> None:
+def _check_told(node: object, name: object, description: object) -> None:
     """What is found wrong only when it is written would keep the project's every graph from running."""
     if not isinstance(node, str) or not node:
         raise InvalidVariant(f"{node!r} is no node's path", hint="Name a node as answer or sub/answer, or '*'.")

@@ -72,5 +72,9 @@ def check_prices(prices: Mapping[str, Price]) -> None:
     if not isinstance(prices, Mapping):
         raise InvalidRequest(f"{prices!r} has no prices by model", hint=hint)
     for model, price in prices.items():
-        if not isinstance(price, Price) or not all(0 <= each < math.inf for each in (price.input, price.output)):
+        if not _is_price(price):
             raise InvalidRequest(f"the price of model {model!r} can't be {price!r}", hint=hint)
+
+
+def _is_price(price: object) -> bool:
+    return isinstance(price, Price) and all(0 <= each < math.inf for each in (price.input, price.output))

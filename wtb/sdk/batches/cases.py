@@ -142,7 +142,7 @@ def check_cases(found: Sequence[Found], graphs: Iterable[RunnableGraph]) -> None
     places: dict[str, str] = {}
     graphs = [*graphs]
     for case, where in found:
-        if not isinstance(case.id, str) or not case.id or not is_storable(case.id):
+        if not _is_id(case.id):
             raise InvalidCase(f"{where}: {case.id!r} can't be a case's id", hint="Use a short text.")
         if case.id in places:
             raise InvalidCase(f"{where}: id {case.id!r} is {places[case.id]}'s already")
@@ -152,6 +152,10 @@ def check_cases(found: Sequence[Found], graphs: Iterable[RunnableGraph]) -> None
                 graph.check_input(case.input)
             except InvalidState as misfit:
                 raise InvalidCase(f"{_named(case, where)}: {misfit}") from misfit
+
+
+def _is_id(id: object) -> bool:
+    return isinstance(id, str) and id != "" and is_storable(id)
 
 
 def kept(found: Iterable[Found], journal: Journal, serde: SerializerProtocol) -> Iterator[facts.Case]:

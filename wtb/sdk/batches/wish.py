@@ -21,6 +21,9 @@ from wtb.sdk.batches.workers.trial_run import FindGraph
 LONGEST_BATCH_ID = 150
 """Bytes: its trials' ids are longer."""
 
+MOST = 1_000_000
+"""Repeats, attempts, and trials at once."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
@@ -66,19 +69,22 @@ def chosen_id(batch_id: str) -> BatchId:
 
 def check_wish(wish: Wish) -> list[RunnableGraph]:
     """The graphs that the combinations run. Raises `InvalidRequest`, `NodeNotFound` or `VariantNotFound`."""
-    for name, number in (
-        ("repeats", wish.repeats),
-        ("attempts", wish.attempts),
-        ("max_concurrency", 1 if wish.max_concurrency is None else wish.max_concurrency),
-    ):
-        if not isinstance(number, int) or number < 1:
-            raise InvalidRequest(f"{name} can't be {number!r}", hint="Give a whole number, 1 or more.")
+    check_number("repeats", wish.repeats)
+    check_number("attempts", wish.attempts)
+    if wish.max_concurrency is not None:
+        check_number("max_concurrency", wish.max_concurrency)
     check_timeout(wish.timeout)
     check_budget(wish.budget, wish.prices)
     return graphs_of(wish.find_graph, wish.combinations)
 
 
-def check_timeout(timeout: float | timedelta | None) -> None:
+def check_number(name: str, number: object) -> None:
+    """Raise `InvalidRequest` for what is no number of times, or more than read models hold."""
+    if not isinstance(number, int) or not 1 <= number <= MOST:
+        raise InvalidRequest(f"{name} can't be {number!r}", hint=f"Give a whole number from 1 to {MOST:,}.")
+
+
+def check_timeout(timeout: object) -> None:
     """Raise `InvalidRequest` for one that no attempt can keep, or that is none."""
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     if seconds is None:
