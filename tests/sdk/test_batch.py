@@ -178,6 +178,30 @@ def test_a_used_up_budget_stops_a_batch(quick_bench: TestBench) -> None:
         quick_bench.batch(graph, cases, budget=cost)
 
 
+@pytest.mark.parametrize("tokens", [None, -3, 1.5, 10**30])
+def test_tokens_that_can_be_no_number_of_them_count_as_none(bench: TestBench, tokens: Any) -> None:
+    """Whatever a model tells, the batch goes on and the store can be read."""
+
+    def answers(state: Any) -> Any:
+        said = AIMessage("so", response_metadata={"model_name": "sm\ud800all"})
+        said.usage_metadata = {"input_tokens": tokens, "output_tokens": 4, "total_tokens": 4}
+        return {"notes": [GenericFakeChatModel(messages=iter([said])).invoke("q").text]}
+
+    result = bench.batch(chain(answers=answers), CASES)
+    assert [o.status for o in result] == ["completed"] * 3
+    assert [(used.model, used.input_tokens, used.output_tokens) for used in result.usage] == [("sm?all", 0, 12)]
+    assert bench.batch_info(result.id).output_tokens == 12
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_a_workflow_s_name_that_not_every_store_can_hold_is_refused(quick_bench: TestBench, name: str) -> None:
+    with pytest.raises(InvalidRequest, match="can't name a workflow"):
+        quick_bench.batch(chain(a=says("a")), CASES, workflow=name)
+    with pytest.raises(InvalidRequest, match="can't name a workflow"):
+        quick_bench.run(chain(a=says("a")), CASES[0], workflow=name)
+    assert quick_bench.platform.store.last_position() == 0
+
+
 @pytest.mark.parametrize(
     "flaw",
     [

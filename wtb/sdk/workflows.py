@@ -6,8 +6,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from wtb.domain import workflow_decisions
-from wtb.domain.errors import VariantNotFound, WorkflowNotFound
+from wtb.domain.errors import InvalidRequest, VariantNotFound, WorkflowNotFound
 from wtb.domain.execution import ExecutionStarted
+from wtb.domain.identifiers import is_storable
 from wtb.domain.workflow import OWN, WHOLE, Workflow, WorkflowFact
 from wtb.infra.langgraph.graphs import RunnableGraph, compiled
 from wtb.infra.langgraph.variants import Variants
@@ -32,12 +33,18 @@ class Workflows:
         self._lock = threading.Lock()
 
     def register(self, graph: object, workflow: str | None) -> tuple[str, RunnableGraph]:
-        """The workflow's name and its runnable graph. Raises `InvalidGraph`, or `InvalidVariant` as `_note` does.
+        """The workflow's name and its runnable graph.
+
+        Raises `InvalidGraph`, `InvalidRequest` for a name that can't be stored, or `InvalidVariant` as `_note` does.
 
         Unnamed graphs go by the project's name.
         """
         ready = compiled(graph)
         name = workflow or (ready.name if ready.name != UNNAMED else self._default_name)
+        if not is_storable(name):
+            raise InvalidRequest(
+                f"{name!r} can't name a workflow: not every store can hold it", hint="Use a short name in one line."
+            )
         runnable = self.prepared(ready)
         self._note(name, runnable, self._variants.registered())
         self._by_name[name] = runnable

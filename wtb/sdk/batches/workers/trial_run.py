@@ -32,6 +32,9 @@ from wtb.sdk.time_travel import Place
 FindGraph = Callable[[Mapping[str, str]], RunnableGraph]
 """A combination of variants to the graph that runs under it; raises `VariantNotFound`."""
 
+MOST_TOKENS = 2**40
+"""Of one trial: those of a million trials together still fit into a read model."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrialRunner:
@@ -156,5 +159,18 @@ def _ended(result: RunResult, usage: UsageMetadataCallbackHandler) -> Ended:
         status=result.status,
         duration_us=result.duration // timedelta(microseconds=1),
         error=None if error is None else Trouble(error.type, error.message, error.node),
-        usage=[(model, used["input_tokens"], used["output_tokens"]) for model, used in usage.usage_metadata.items()],
+        usage=[
+            (_storable(model), _tokens(used.get("input_tokens")), _tokens(used.get("output_tokens")))
+            for model, used in usage.usage_metadata.items()
+        ],
     )
+
+
+def _tokens(told: object) -> int:
+    """A model tells what it likes; what can't be a number of tokens counts as none."""
+    return told if isinstance(told, int) and 0 <= told <= MOST_TOKENS else 0
+
+
+def _storable(model: str) -> str:
+    """A name without halves of surrogate pairs."""
+    return model.encode("utf-8", "replace").decode()
