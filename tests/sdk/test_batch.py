@@ -193,8 +193,8 @@ def test_tokens_that_can_be_no_number_of_them_count_as_none(bench: TestBench, to
     assert bench.batch_info(result.id).output_tokens == 12
 
 
-@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
-def test_a_workflow_s_name_that_not_every_store_can_hold_is_refused(quick_bench: TestBench, name: str) -> None:
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b", 3, "n" * 501], ids=["zero", "surrogate", "number", "long"])
+def test_a_workflow_s_name_that_not_every_store_can_hold_is_refused(quick_bench: TestBench, name: Any) -> None:
     with pytest.raises(InvalidRequest, match="can't name a workflow"):
         quick_bench.batch(chain(a=says("a")), CASES, workflow=name)
     with pytest.raises(InvalidRequest, match="can't name a workflow"):
@@ -225,6 +225,7 @@ def test_a_workflow_s_name_that_not_every_store_can_hold_is_refused(quick_bench:
         {"variants": 3},
         {"cases": 3},
         {"cases": [Case(3, {"query": "q"})]},  # type: ignore[arg-type]
+        {"cases": [Case("é" * 251, {"query": "q"})]},
         {"batch_id": "b" * 200},
         {"scores": [3]},
         {"preferences": [3]},
@@ -420,3 +421,14 @@ def test_what_is_promoted_runs_where_nothing_is_chosen_and_default_stays_the_nod
         {"first": "better", "answer": "default"},
         {"first": "better", "answer": "short"},
     ]
+
+
+def test_the_longest_names_that_are_taken_can_be_read_again(bench: TestBench) -> None:
+    longest = "".join(chr(33 + (37 * place * place) % 90) for place in range(500)).strip()
+    bench.project.variant("a", longest, says("b"))
+    result = bench.batch(
+        chain(a=says("a")), [Case(longest, {"query": "q"})], variants={"a": [longest]}, workflow=longest
+    )
+    assert [row.case for row in bench.trials(result.id)] == [longest]
+    assert [row.name for row in bench.variants(longest)] == [longest]
+    assert [row.name for row in bench.workflows()] == [longest]

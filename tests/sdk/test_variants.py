@@ -108,7 +108,14 @@ def test_a_name_stands_for_one_implementation(quick_bench: TestBench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("node", "name", "description"), [("", "short", ""), (3, "short", ""), ("answer", 3, ""), ("answer", "short", 3)]
+    ("node", "name", "description"),
+    [
+        ("", "short", ""),
+        (3, "short", ""),
+        ("answer", 3, ""),
+        ("answer", "n" * 501, ""),
+        ("answer", "short", 3),
+    ],
 )
 def test_what_can_not_be_noted_of_a_variant_is_refused_at_once(
     bench: TestBench, node: Any, name: Any, description: Any

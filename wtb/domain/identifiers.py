@@ -47,6 +47,9 @@ _EXECUTION = "execution-"
 _WORKFLOW = "workflow-"
 _BATCH = "batch-"
 
+LONGEST_NAME = 500
+"""Bytes. Read models have indexes of such names, and Postgres takes some 2,700 bytes into an entry."""
+
 
 def new_id(text: str) -> ExecutionId:
     """The id that somebody chose for a new execution.
@@ -85,6 +88,11 @@ def known_batch(text: str) -> BatchId:
 def is_storable(text: str) -> bool:
     """Whether both databases take it: no zero character, no half of a surrogate pair."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def is_name(text: object) -> bool:
+    """Whether something can name a workflow, a variant or a case, in both databases."""
+    return isinstance(text, str) and is_storable(text) and 0 < len(text.encode()) <= LONGEST_NAME
 
 
 def execution_stream(execution: str) -> StreamName:

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from wtb.domain import workflow_decisions
 from wtb.domain.errors import InvalidRequest, VariantNotFound, WorkflowNotFound
 from wtb.domain.execution import ExecutionStarted
-from wtb.domain.identifiers import is_storable
+from wtb.domain.identifiers import LONGEST_NAME, is_name
 from wtb.domain.workflow import OWN, WHOLE, Workflow, WorkflowFact
 from wtb.infra.langgraph.graphs import RunnableGraph, compiled
 from wtb.infra.langgraph.variants import Variants
@@ -41,9 +41,10 @@ class Workflows:
         """
         ready = compiled(graph)
         name = workflow or (ready.name if ready.name != UNNAMED else self._default_name)
-        if not is_storable(name):
+        if not is_name(name):
             raise InvalidRequest(
-                f"{name!r} can't name a workflow: not every store can hold it", hint="Use a short name in one line."
+                f"{str(name)[:50]!r} can't name a workflow: not every store can hold it",
+                hint=f"Use a text of up to {LONGEST_NAME} bytes.",
             )
         runnable = self.prepared(ready)
         self._note(name, runnable, self._variants.registered())

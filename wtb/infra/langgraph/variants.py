@@ -11,6 +11,7 @@ from langchain_core.runnables import Runnable
 from langgraph.graph import StateGraph
 
 from wtb.domain.errors import InvalidVariant, VariantNotFound
+from wtb.domain.identifiers import is_name
 from wtb.domain.workflow import OWN, WHOLE, VariantKind, VariantRegistered
 from wtb.infra.langgraph.internals import Pregel, RunnableCallable, RunnableSeq, as_runnable
 from wtb.infra.langgraph.versioning import code_digest
@@ -168,8 +169,8 @@ def _check_told(node: object, name: object, description: object) -> None:
         raise InvalidVariant(f"{node!r} is no node's path", hint="Name a node as answer or sub/answer, or '*'.")
     if not isinstance(description, str):
         raise InvalidVariant(f"variant {name!r} can't be described by {description!r}", hint="Give a text.")
-    if not isinstance(name, str) or not name or name == OWN or name != name.strip() or not name.isprintable():
-        raise InvalidVariant(f"{name!r} can't name a variant", hint="Use a short name other than 'default'.")
+    if not isinstance(name, str) or not is_name(name) or name == OWN or name != name.strip() or not name.isprintable():
+        raise InvalidVariant(f"{str(name)[:50]!r} can't name a variant", hint="Use a short name other than 'default'.")
 
 
 def _runnable(node: str, name: str, implementation: object) -> Runnable[Any, Any]:

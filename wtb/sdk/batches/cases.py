@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from wtb.domain import batch as facts
 from wtb.domain.errors import InvalidCase, InvalidState, WtbError
-from wtb.domain.identifiers import is_storable
+from wtb.domain.identifiers import LONGEST_NAME, is_name
 from wtb.infra.event_store.journal import Journal
 from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.sdk.batches.outcome import Case
@@ -142,8 +142,11 @@ def check_cases(found: Sequence[Found], graphs: Iterable[RunnableGraph]) -> None
     places: dict[str, str] = {}
     graphs = [*graphs]
     for case, where in found:
-        if not _is_id(case.id):
-            raise InvalidCase(f"{where}: {case.id!r} can't be a case's id", hint="Use a short text.")
+        if not is_name(case.id):
+            raise InvalidCase(
+                f"{where[:200]}: {str(case.id)[:50]!r} can't be a case's id",
+                hint=f"Use a text of up to {LONGEST_NAME} bytes.",
+            )
         if case.id in places:
             raise InvalidCase(f"{where}: id {case.id!r} is {places[case.id]}'s already")
         places[case.id] = where
@@ -152,10 +155,6 @@ def check_cases(found: Sequence[Found], graphs: Iterable[RunnableGraph]) -> None
                 graph.check_input(case.input)
             except InvalidState as misfit:
                 raise InvalidCase(f"{_named(case, where)}: {misfit}") from misfit
-
-
-def _is_id(id: object) -> bool:
-    return isinstance(id, str) and id != "" and is_storable(id)
 
 
 def kept(found: Iterable[Found], journal: Journal, serde: SerializerProtocol) -> Iterator[facts.Case]:
