@@ -153,10 +153,23 @@ def test_a_batch_that_is_asked_to_stop_starts_no_further_trial(bench: TestBench)
 
     graph = chain(stops=stops)
     result = bench.batch(graph, [{"query": str(n)} for n in ("one", *range(40))], max_concurrency=1, batch_id="b")
-    assert (result.status, result.stop_reason) == ("stopped", "request")
+    assert (result.status, result.stop_reason, result.stop_detail) == ("stopped", "request", "enough")
     assert 1 <= len(result) < 41
     assert bench.stop_batch("b").status == "stopped"
     assert len(bench.resume_batch("b")) == 41
+
+
+def test_a_batch_whose_progress_can_not_be_told_is_stopped_and_may_be_resumed(bench: TestBench) -> None:
+    def tells(progress: BatchProgress) -> None:
+        if progress.finished:
+            raise BrokenPipeError("nobody looks any more")
+
+    graph = chain(a=says("a"))
+    with pytest.raises(BrokenPipeError):
+        bench.batch(graph, CASES, max_concurrency=1, batch_id="b", progress=tells)
+    stopped = bench.batch_info("b")
+    assert (stopped.status, stopped.stop_reason, stopped.stop_detail) == ("stopped", "interrupted", "BrokenPipeError")
+    assert len(bench.resume_batch("b")) == 3
 
 
 def test_a_used_up_budget_stops_a_batch(quick_bench: TestBench) -> None:

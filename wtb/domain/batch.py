@@ -211,6 +211,8 @@ class Running:
     started: BatchStarted
     worker: WorkerId
     stop_requested: bool = False
+    stop_detail: str = ""
+    """Why, in the words of who asked."""
     status: Literal["running"] = "running"
 
 
@@ -239,7 +241,7 @@ def evolve(state: State, fact: BatchLifecycleFact) -> State:
         case BatchResumed():
             return Running(state.started, fact.worker)
         case BatchStopRequested():
-            return Running(state.started, state.worker, True) if isinstance(state, Running) else state
+            return Running(state.started, state.worker, True, fact.reason) if isinstance(state, Running) else state
         case BatchStopped():
             return Stopped(state.started)
         case BatchCompleted():

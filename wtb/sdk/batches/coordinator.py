@@ -21,7 +21,7 @@ from wtb.domain.batch import (
     TrialStatus,
     Usage,
 )
-from wtb.domain.errors import StoreError, TrialTimedOut, ValueMissing, WorkerDied, WtbError
+from wtb.domain.errors import BatchTaken, StoreError, TrialTimedOut, ValueMissing, WorkerDied, WtbError
 from wtb.domain.execution import Cancelled, Failure
 from wtb.sdk.batches.assessment import Assessment, Verdict
 from wtb.sdk.batches.budget import Spending
@@ -118,14 +118,14 @@ class Coordinator:
         """Until every trial has ended, or it is stopped.
 
         Raises `StoreError` or `BatchTaken` when it can't be recorded any more, and
-        whatever stopped this thread, such as ``KeyboardInterrupt``; nothing is
-        under way then.
+        whatever stopped this thread, such as ``KeyboardInterrupt`` or what the caller's
+        ``progress`` raised; nothing is under way then, and that is noted.
         """
         try:
             self._work()
         except BaseException as stop:
             self._give_all_up()
-            if not isinstance(stop, Exception):
+            if not isinstance(stop, StoreError | BatchTaken):
                 self._ledger.close(BatchStopped(reason="interrupted", detail=type(stop).__name__))
             raise
         self._ledger.close(self._end())
@@ -161,7 +161,7 @@ class Coordinator:
 
     def _may_go_on(self) -> bool:
         if self._stopping is None and self._ledger.stop_requested:
-            self._stopping = BatchStopped(reason="request")
+            self._stopping = BatchStopped(reason="request", detail=self._ledger.stop_detail)
         if self._stopping is None and (used_up := self._spending.used_up(self._elapsed)):
             self._stopping = BatchStopped(reason="budget", detail=used_up)
         return self._stopping is None

@@ -52,6 +52,10 @@ class Ledger:
         """Also when somebody stopped it who took this process for dead."""
         return not isinstance(self.state, Running) or self.state.stop_requested
 
+    @property
+    def stop_detail(self) -> str:
+        return self.state.stop_detail if isinstance(self.state, Running) else ""
+
     def take(self, facts: Sequence[BatchFact]) -> None:
         """Begin or take over the batch by these facts, durably.
 
