@@ -421,6 +421,15 @@ def test_scores_that_were_not_asked_are_asked_on_resuming(bench: TestBench) -> N
         bench.resume_batch(stopped.id, scores=[exact])
 
 
+@pytest.mark.parametrize("most", [-1, 0, 1.5])
+def test_a_batch_is_not_resumed_at_a_concurrency_at_which_nothing_runs(quick_bench: TestBench, most: Any) -> None:
+    """Else it would be completed without its trials."""
+    stopped = quick_bench.batch(chain(a=says("a")), CASES, budget=Budget(seconds=1e-9))
+    with pytest.raises(InvalidRequest, match="max_concurrency can't be"):
+        quick_bench.resume_batch(stopped.id, max_concurrency=most)
+    assert quick_bench.batch_info(stopped.id).status == "stopped"
+
+
 def test_what_is_promoted_runs_where_nothing_is_chosen_and_default_stays_the_nodes_own(quick_bench: TestBench) -> None:
     graph = chain(first=says("own first"), answer=says("own"))
     quick_bench.project.variant("first", "better", says("better"))

@@ -38,7 +38,16 @@ from wtb.sdk.batches.progress import Progress
 from wtb.sdk.batches.record import Record, read_record
 from wtb.sdk.batches.recorded_cases import RecordedCases
 from wtb.sdk.batches.scoring import Preference, Score, as_preferences, as_scores
-from wtb.sdk.batches.wish import Wish, check_wish, chosen_id, executor_for, graphs_of, microseconds, most_at_once
+from wtb.sdk.batches.wish import (
+    Wish,
+    check_number,
+    check_wish,
+    chosen_id,
+    executor_for,
+    graphs_of,
+    microseconds,
+    most_at_once,
+)
 from wtb.sdk.batches.workers.assignment import Assignment, Workers
 from wtb.sdk.batches.workers.choice import Describe, ExecutorName, workers_for
 from wtb.sdk.batches.workers.trial_run import TrialRunner
@@ -197,6 +206,8 @@ def _resume(
     loop: asyncio.AbstractEventLoop | None,
 ) -> BatchRun | None:
     platform = runner.platform
+    if asked.max_concurrency is not None:
+        check_number("max_concurrency", asked.max_concurrency)
     state, head = standing(platform, batch)
     record = read_record(platform, batch)
     started, cases = record.started, record.cases
