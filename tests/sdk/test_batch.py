@@ -430,6 +430,17 @@ def test_a_batch_is_not_resumed_at_a_concurrency_at_which_nothing_runs(quick_ben
     assert quick_bench.batch_info(stopped.id).status == "stopped"
 
 
+def test_a_whole_graph_may_be_compared_with_variants_of_nodes_that_it_has_not(quick_bench: TestBench) -> None:
+    variants: list[dict[str, object]] = [
+        {"answer": "default"},
+        {"answer": says("short")},
+        {"*": chain(other=says("other"))},
+    ]
+    result = quick_bench.batch(chain(answer=says("long")), CASES[:1], variants=variants)
+    assert [o.state["notes"] for o in result] == [["long"], ["short"], ["other"]]
+    assert "answer" not in result.combinations[2]
+
+
 def test_what_is_promoted_runs_where_nothing_is_chosen_and_default_stays_the_nodes_own(quick_bench: TestBench) -> None:
     graph = chain(first=says("own first"), answer=says("own"))
     quick_bench.project.variant("first", "better", says("better"))

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 from wtb.domain.errors import InvalidRequest
-from wtb.domain.workflow import OWN
+from wtb.domain.workflow import OWN, WHOLE
 
 Combination = dict[str, str]
-"""Node path to variant name; every node that is varied anywhere in the batch is named."""
+"""Node path to variant name; every node that is varied anywhere in the batch is named, unless another whole graph
+stands in."""
 
 Choices = Mapping[str, object]
 """Node path to what may stand in for it: the name of a variant, or an implementation."""
@@ -52,7 +53,14 @@ def _completed(listed: Sequence[Choices], named: Named) -> list[Combination]:
         if not isinstance(each, Mapping):
             raise _no_combination(each)
     own = dict.fromkeys((node for each in listed for node in each), OWN)
-    return [{**own, **named(each)} for each in listed]
+    return [_among({**own, **named(each)}, each) for each in listed]
+
+
+def _among(names: Combination, choices: Choices) -> Combination:
+    """Another whole graph needn't have the nodes that others vary: of it only what was chosen is named."""
+    if names.get(WHOLE, OWN) == OWN:
+        return names
+    return {node: name for node, name in names.items() if node in choices}
 
 
 def _no_combination(given: object) -> InvalidRequest:
