@@ -4,7 +4,9 @@ import threading
 
 import pytest
 
-from wtb.domain.errors import WorkflowNotFound
+from tests.sdk.batches.elsewhere import obedient, other
+from tests.sdk.given import chain, says
+from wtb.domain.errors import InvalidRequest, InvalidState, WorkflowNotFound
 from wtb.domain.event_log import Origin
 from wtb.domain.identifiers import workflow_stream
 from wtb.domain.workflow import Workflow, WorkflowArchived, WorkflowFact, WorkflowRegistered, WorkflowRestored
@@ -76,3 +78,22 @@ def test_threads_that_decide_at_once_lose_nothing(bench: TestBench) -> None:
     events = bench.platform.store.read(workflow_stream("triage"))
     assert [event.type for event in events[1:]] == ["WorkflowArchived", "WorkflowRestored"] * 10
     assert not registry.state("triage").archived
+
+
+def test_what_is_refused_notes_neither_a_workflow_nor_its_variants(bench: TestBench) -> None:
+    graph = chain(a=says("a"))
+    bench.project.variant("a", "other", says("other"))
+    with pytest.raises(InvalidState):
+        bench.run(graph, {"unknown": 1})
+    with pytest.raises(InvalidRequest):
+        bench.batch(graph, [{"query": "q"}], variants={"a": ["default", "other"]}, repeats=0)
+    assert bench.log() == []
+    bench.run(graph, {"query": "q"})
+    assert [event.type for event in bench.log()][:3] == ["WorkflowRegistered", "WorkflowVersioned", "VariantRegistered"]
+
+
+def test_variants_that_processes_load_are_noted_once(bench: TestBench) -> None:
+    variants = {"told": ["default", other]}
+    result = bench.batch(obedient, [{"query": "a"}, {"query": "b"}], variants=variants, executor="processes")
+    assert {outcome.status for outcome in result} == {"completed"}
+    assert [event.type for event in bench.log()].count("VariantRegistered") == 1

@@ -136,7 +136,7 @@ def test_a_graph_that_has_no_place_for_what_a_checkpoint_holds_is_refused(quick_
         quick_bench.fork(parent, variants={"*": "pages"})
     with pytest.raises(InvalidState, match="'ask'"):
         quick_bench.fork(parent, variants={"*": "elsewhere"})
-    assert [event.type for event in quick_bench.log()[len(before) :]] == ["VariantRegistered", "VariantRegistered"]
+    assert quick_bench.log() == before
     assert quick_bench.fork(parent, step=-1, variants={"*": "pages"}).state["pages"] == ["ask"]
 
 

@@ -2,14 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 from wtb.domain import workflow_decisions as decisions
 from wtb.domain.errors import InvalidRequest, VersionConflict
 from wtb.domain.event_log import EMPTY_STREAM, Append, Origin, StreamHead
 from wtb.domain.identifiers import is_storable, workflow_stream
-from wtb.domain.workflow import Workflow, WorkflowFact, evolve
+from wtb.domain.workflow import VariantRegistered, Workflow, WorkflowFact, evolve
 from wtb.infra.event_store.store import EventStore
 from wtb.infra.langgraph.describing import described
 from wtb.infra.langgraph.graphs import RunnableGraph
@@ -25,6 +25,7 @@ class Registry:
         self._store = store
         self._known: dict[str, tuple[StreamHead, Workflow]] = {}
         self._noted: set[tuple[str, str]] = set()
+        self._announced: dict[str, dict[tuple[str, str], VariantRegistered]] = {}
         self._lock = threading.Lock()
 
     def state(self, workflow: str) -> Workflow:
@@ -39,13 +40,14 @@ class Registry:
         description: str | None = None,
         reference: str | None = None,
     ) -> None:
-        """Have the store know a graph as a version of the workflow; nothing when it does.
+        """Have the store know a graph as a version of the workflow, and the variants announced; nothing when it does.
 
         ``description`` replaces the workflow's, unless None. What this process has
         noted before costs nothing. Raises `InvalidRequest` for what can't be a
         workflow's name, and `StoreError`.
         """
-        if description is None and (workflow, graph.version) in self._noted:
+        waiting = list(self._announced.get(workflow, {}).values())
+        if description is None and (workflow, graph.version) in self._noted and not waiting:
             return
         if not workflow or not is_storable(workflow):
             raise InvalidRequest(f"{workflow!r} can't name a workflow", hint="Give it a name that can be printed.")
@@ -54,10 +56,22 @@ class Registry:
             # Describing takes longer than all else, so it is done only for what is new.
             new = graph.version not in state.versions
             versioned = decisions.version(state, described(graph.source, graph.version, reference)) if new else []
-            return [*decisions.register(state, description), *versioned]
+            varied = [fact for variant in waiting for fact in decisions.register_variant(state, variant)]
+            return [*decisions.register(state, description), *versioned, *varied]
 
         self.decide(workflow, known, origin)
         self._noted.add((workflow, graph.version))
+        with self._lock:
+            for variant in waiting:
+                self._announced[workflow].pop((variant.node, variant.name), None)
+
+    def announce(self, workflow: str, variants: Iterable[VariantRegistered]) -> None:
+        """Have `note` put these variants into the store with the next graph of the workflow.
+
+        So a run that is refused has written nothing.
+        """
+        with self._lock:
+            self._announced.setdefault(workflow, {}).update({(each.node, each.name): each for each in variants})
 
     def archive(self, workflow: str, reason: str, origin: Origin) -> None:
         """Have a workflow started no more; its executions stay what they are. Raises `WorkflowNotFound`."""

@@ -9,7 +9,7 @@ from wtb.domain import workflow_decisions
 from wtb.domain.errors import InvalidRequest, VariantNotFound, WorkflowNotFound
 from wtb.domain.execution import ExecutionStarted
 from wtb.domain.identifiers import LONGEST_NAME, is_name
-from wtb.domain.workflow import OWN, WHOLE, Workflow, WorkflowFact
+from wtb.domain.workflow import OWN, WHOLE
 from wtb.infra.langgraph.graphs import RunnableGraph, compiled
 from wtb.infra.langgraph.variants import Variants
 from wtb.sdk.claims import FindGraph
@@ -115,7 +115,7 @@ class Workflows:
                 raise refusal
 
     def _note(self, workflow: str, graph: RunnableGraph, variants: Iterable[tuple[str, str]]) -> None:
-        """Have the store know the variants that the graph has nodes for; nothing when it does.
+        """Have the store know the variants that the graph has nodes for, once something of the workflow is run.
 
         What was noted before costs nothing. Raises `InvalidVariant` for one that can't
         work in its node.
@@ -132,12 +132,7 @@ class Workflows:
         for node, name in fresh:
             graph.check_fit(node, name)
         facts = [self._variants.implementation(node, name).fact for node, name in fresh]
-
-        def known(state: Workflow) -> list[WorkflowFact]:
-            new = (workflow_decisions.register_variant(state, fact) for fact in facts)
-            return [*workflow_decisions.register(state), *(fact for each in new for fact in each)]
-
-        self._platform.registry.decide(workflow, known, self._platform.origin(cause="register"))
+        self._platform.registry.announce(workflow, facts)
         self._noted.update((workflow, graph.version, node, name) for node, name in fresh)
 
     # --- finding ----------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from wtb.domain.errors import BatchExists, BatchNotFound, BatchTaken, InvalidReq
 from wtb.domain.event_log import EMPTY_STREAM, StreamHead
 from wtb.domain.execution import Completed, Failed
 from wtb.domain.identifiers import BatchId, batch_stream
+from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.sdk import claims
 from wtb.sdk.batches.assessment import Assessment
 from wtb.sdk.batches.cases import AT_A_TIME, check_cases, kept, read_cases
@@ -68,12 +69,17 @@ class BatchRun:
     def batch(self) -> BatchId:
         return self.ledger.batch
 
-    def take(self, facts: Sequence[BatchFact]) -> None:
-        """Have the batch run by this process, durably. Raises as `Ledger.take`, or `BatchTaken`; then it is let go."""
+    def take(self, facts: Sequence[BatchFact], workflow: str, graphs: Iterable[RunnableGraph]) -> None:
+        """Have the batch run by this process, durably; its graphs and variants are known to the store before.
+
+        Raises as `Ledger.take`, or `BatchTaken`; then it is let go.
+        """
         if self.batch in self.platform.batches:
             raise BatchTaken(self.batch, self.ledger.worker)
         self.platform.batches.add(self.batch)
         try:
+            for graph in graphs:  # the processes that trials may run in know nothing of variants' names
+                self.platform.registry.note(workflow, graph, self.ledger.journal.origin)
             self.ledger.take(facts)
         except BaseException:
             self._let_go()
@@ -163,7 +169,7 @@ def start(
     jobs = _jobs(platform, batch, started, cases)
     workers = _workers(executor, runner, describe, started, loop)
     run = _run(started, ledger, runner, workers, cases, scores, preferences, jobs, tally, progress)
-    run.take([*batch_decisions.start(batch, Unknown(), started), *added])
+    run.take([*batch_decisions.start(batch, Unknown(), started), *added], wish.workflow, graphs)
     return run
 
 
@@ -238,7 +244,7 @@ def _resume(
     jobs = _jobs(platform, batch, started, cases, again, record.finished.keys())
     workers = _workers(executor, runner, describe, started, loop)
     run = _run(started, ledger, runner, workers, cases, scores, preferences, jobs, tally, progress, record)
-    run.take(facts)
+    run.take(facts, started.workflow, graphs)
     return run
 
 
