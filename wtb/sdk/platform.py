@@ -40,8 +40,8 @@ class Platform:
     registry: Registry
     keep_files: bool = True
     """Whether the files of executions' output folders are kept at each checkpoint."""
-    batches: set[BatchId] = field(default_factory=set)
-    """Those that this process runs now."""
+    batches: dict[BatchId, object] = field(default_factory=dict)
+    """Those that this process runs now, each with what runs it."""
 
     def origin(self, *, cause: str | None = None, actor: str | None = None, trace: str | None = None) -> Origin:
         return Origin(actor or self.actor, cause, trace)

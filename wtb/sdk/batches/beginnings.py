@@ -74,10 +74,9 @@ class BatchRun:
 
         Raises as `Ledger.take`, or `BatchTaken`; then it is let go.
         """
-        if self.batch in self.platform.batches:
-            raise BatchTaken(self.batch, self.ledger.worker)
-        self.platform.batches.add(self.batch)
         try:
+            if self.platform.batches.setdefault(self.batch, self) is not self:
+                raise BatchTaken(self.batch, self.ledger.worker)
             for graph in graphs:  # the processes that trials may run in know nothing of variants' names
                 self.platform.registry.note(workflow, graph, self.ledger.journal.origin)
             self.ledger.take(facts)
@@ -113,7 +112,8 @@ class BatchRun:
     def _let_go(self) -> None:
         self.assessment.close()
         self.workers.close()
-        self.platform.batches.discard(self.batch)
+        if self.platform.batches.get(self.batch) is self:
+            del self.platform.batches[self.batch]
 
 
 def start(
