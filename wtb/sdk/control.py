@@ -62,15 +62,22 @@ def cancel(
     return _command(platform, execution, decide, origin, if_version)
 
 
-def shut_out(platform: Platform, execution: ExecutionId, reason: str, origin: Origin) -> None:
-    """End an execution that this process runs, at once, whatever its node is at.
+def shut_out(platform: Platform, execution: ExecutionId, reason: str, origin: Origin) -> bool:
+    """End an execution that this process runs, at once, whatever its node is at; whether it ran it.
 
     Who runs it finds out when its node has ended, and can record nothing more.
-    Nothing happens when it has ended before.
+    Nothing happens when it has ended before, or when another process runs it by now.
     """
-    platform.saver.give_up(execution, WrongStatus(execution, "cancelled", "go on"))
+
+    def decide(state: State, _: Sequence[LifecycleFact]) -> list[LifecycleFact]:
+        if isinstance(state, Running) and is_run(platform, execution, state.worker):
+            return []
+        return decisions.cancel(execution, state, reason, alive=False)
+
+    ran = platform.saver.give_up(execution, WrongStatus(execution, "cancelled", "go on"))
     with suppress(ExecutionNotFound, WrongStatus):
-        cancel(platform, execution, reason, origin)
+        _command(platform, execution, decide, origin, None)
+    return ran
 
 
 def set_breakpoints(

@@ -184,6 +184,11 @@ class Committer:
         if journal.failure is not None:
             raise journal.failure
 
+    def settle(self) -> None:
+        """Wait until what is being written now is durable, or isn't going to be."""
+        with self._leading:
+            pass
+
     def commit_together(self, *journals: Journal) -> None:
         """Make what several streams have noted durable in one transaction: all of it, or nothing.
 

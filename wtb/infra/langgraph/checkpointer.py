@@ -141,15 +141,18 @@ class EventSourcedSaver(BaseCheckpointSaver[str]):
                 del self._recordings[thread]
                 self.committer.busy -= 1
 
-    def give_up(self, thread: str, failure: WtbError) -> None:
+    def give_up(self, thread: str, failure: WtbError) -> bool:
         """Have nobody record this thread any more; the run under way, if any, gets ``failure`` when it next says
-        something. What it had noted and wasn't durable is lost.
+        something. What it had noted and wasn't durable is lost. Whether there was such a run.
         """
         with self._lock:
             known = self._recordings.get(thread)
         if known is not None and known.engine:
             known.journal.failed(failure)
+            self.committer.settle()
             self.end(thread, known)
+            return True
+        return False
 
     def queues(self, thread: str) -> bool:
         """Whether what is put for this thread is only queued, because a run says when it must be durable."""

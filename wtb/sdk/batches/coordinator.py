@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,14 +21,15 @@ from wtb.domain.batch import (
     TrialStatus,
     Usage,
 )
-from wtb.domain.errors import BatchTaken, StoreError, TrialTimedOut, ValueMissing, WorkerDied, WtbError
-from wtb.domain.execution import Cancelled, Failure
+from wtb.domain.errors import BatchTaken, StoreError, TrialTimedOut, ValueMissing, WorkerDied, WrongStatus, WtbError
+from wtb.domain.execution import Cancelled, Completed, Failure, Paused
 from wtb.sdk.batches.assessment import Assessment, Verdict
 from wtb.sdk.batches.budget import Spending
 from wtb.sdk.batches.ledger import Ledger
 from wtb.sdk.batches.progress import BatchProgress, Progress
 from wtb.sdk.batches.record import Record
 from wtb.sdk.batches.workers.assignment import Assignment, Ended, Trouble, Workers
+from wtb.sdk.batches.workers.trial_run import told
 from wtb.sdk.claims import standing
 from wtb.sdk.control import shut_out
 
@@ -190,7 +191,9 @@ class Coordinator:
         try:
             ended = future.result()
         except WorkerDied as death:
-            ended = _refused(job, "lost", death)
+            ended = self._recorded(job) or _refused(job, "lost", death)
+        except (WrongStatus, CancelledError) as given_up:  # too late: its end was being written
+            ended = self._recorded(job) or _refused(job, "failed", given_up)
         except ValueMissing as gone:
             ended = _refused(job, "failed", gone)
         except StoreError:
@@ -279,9 +282,15 @@ class Coordinator:
         False when it has just ended, and its future tells how, or is just about to begin.
         """
         platform, execution = self._ledger.platform, job.assignment.execution
-        self._workers.give_up(job.assignment, future)
+        is_out = self._workers.give_up(job.assignment, future)
         shut_out(platform, execution, "given up by its batch", self._ledger.journal.origin)
-        return future.done() or isinstance(standing(platform, execution).state, Cancelled)
+        state = standing(platform, execution).state
+        return not isinstance(state, Completed | Paused) and (is_out or isinstance(state, Cancelled))
+
+    def _recorded(self, job: Job) -> Ended | None:
+        """How an attempt ended by its record, when nobody is left to tell; None when it tells of no end."""
+        now = standing(self._ledger.platform, job.assignment.execution)
+        return told(now) if isinstance(now.state, Completed | Paused) else None
 
     def _end(self) -> BatchStopped | BatchCompleted:
         if self._stopping is not None and self._tally.finished < self._tally.total:
@@ -310,7 +319,7 @@ class Coordinator:
             )
 
 
-def _refused(job: Job, status: TrialStatus, error: WtbError) -> Ended:
+def _refused(job: Job, status: TrialStatus, error: Exception) -> Ended:
     return Ended(
         execution=job.assignment.execution,
         status=status,

@@ -70,10 +70,11 @@ class Workers(Protocol):
         """Begin it, at once. The future raises `WorkerDied` when its process died, and what kept it from being run."""
         ...
 
-    def give_up(self, assignment: Assignment, future: "Future[Ended]") -> None:
+    def give_up(self, assignment: Assignment, future: "Future[Ended]") -> bool:
         """Stop caring for one that takes too long: its process is killed, or its execution cancelled.
 
-        Afterwards the execution isn't run by anybody any more, and can be recovered or retried.
+        Afterwards the execution isn't run by anybody any more, and can be recovered or
+        retried. False when it is just about to begin, and can't be kept from it.
         """
         ...
 

@@ -12,6 +12,7 @@ from wtb.sdk.batches.workers.bench_spec import BenchSpec
 from wtb.sdk.batches.workers.crossing import run_across
 from wtb.sdk.batches.workers.remote_workers import RemoteWorkers
 from wtb.sdk.batches.workers.trial_run import TrialRunner
+from wtb.sdk.control import shut_out
 
 _T = TypeVar("_T")
 
@@ -35,9 +36,10 @@ class ThreadPoolWorkers:
         """Raises `InvalidRequest` when the pool was shut down."""
         return _submitted(lambda: self._executor.submit(self._runner.run, assignment))
 
-    def give_up(self, assignment: Assignment, future: "Future[Ended]") -> None:
-        if not future.cancel():
-            _withdraw(self._runner, assignment, future)
+    def give_up(self, assignment: Assignment, future: "Future[Ended]") -> bool:
+        return future.cancel() or shut_out(
+            self._runner.platform, assignment.execution, "given up by its batch", self._runner.origin
+        )
 
     def close(self) -> None:
         pass

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -14,13 +15,17 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self.loop = asyncio.new_event_loop()
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         try:
-            self.loop.run_forever()
+            while not self._closed:
+                # A task that would have the process exit ends the loop; it learns of it as the loop goes on.
+                with suppress(SystemExit):
+                    self.loop.run_forever()
         finally:
             self.loop.close()
 
@@ -40,4 +45,5 @@ class LoopThread:
     async def _stop_after(self, left: set["asyncio.Task[Any]"]) -> None:
         await asyncio.gather(*left, return_exceptions=True)
         await self.loop.shutdown_asyncgens()
+        self._closed = True
         self.loop.stop()

@@ -26,10 +26,11 @@ class LoopWorkers:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(self._runner.arun(assignment), self._loop)
 
-    def give_up(self, assignment: Assignment, future: "Future[Ended]") -> None:
+    def give_up(self, assignment: Assignment, future: "Future[Ended]") -> bool:
         """Cancel the task. Its execution has ended before, so that it doesn't matter how the task takes it."""
         shut_out(self._runner.platform, assignment.execution, "given up by its batch", self._runner.origin)
         future.cancel()
+        return True
 
     def close(self) -> None:
         if self._own is not None:

@@ -57,11 +57,12 @@ class RemoteWorkers(ABC):
             self._until_released(execution)
             raise
 
-    def give_up(self, assignment: Assignment, future: "Future[Ended]") -> None:
+    def give_up(self, assignment: Assignment, future: "Future[Ended]") -> bool:
         errand = self._under_way.get(future)
         if errand is not None:
             errand.stop()
             wait([future])
+        return True
 
     def close(self) -> None:
         for errand in list(self._under_way.values()):

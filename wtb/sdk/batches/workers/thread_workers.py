@@ -30,9 +30,9 @@ class ThreadWorkers:
         else:
             future.set_result(ended)
 
-    def give_up(self, assignment: Assignment, future: "Future[Ended]") -> None:
+    def give_up(self, assignment: Assignment, future: "Future[Ended]") -> bool:
         """Shut the thread out of its execution: when it wakes it finds that it may write no more."""
-        shut_out(self._runner.platform, assignment.execution, "given up by its batch", self._runner.origin)
+        return shut_out(self._runner.platform, assignment.execution, "given up by its batch", self._runner.origin)
 
     def close(self) -> None:
         """Threads end by themselves."""

@@ -1,5 +1,7 @@
 """Running a trial in this process, from wherever its execution stands."""
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -7,6 +9,7 @@ from typing import Any
 
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 
+from wtb.domain.errors import ExecutionTaken
 from wtb.domain.event_log import Origin
 from wtb.domain.execution import (
     BreakpointsSet,
@@ -14,8 +17,8 @@ from wtb.domain.execution import (
     Completed,
     ExecutionCompleted,
     ExecutionFailed,
+    ExecutionPaused,
     Failed,
-    LifecycleFact,
     Paused,
     Running,
 )
@@ -36,6 +39,23 @@ MOST_TOKENS = 2**40
 """Of one trial: those of a million trials together still fit into a read model."""
 
 
+RELEASE_SECONDS = 10.0
+"""How long a worker of a process that was killed may take to notice."""
+BETWEEN_LOOKS = 0.05
+"""Seconds."""
+
+
+class UsedTokens(UsageMetadataCallbackHandler):
+    """Hears of nothing but models, and of those at once: to call it a loop need not ask a thread."""
+
+    run_inline = True
+    ignore_chain = True
+    ignore_agent = True
+    ignore_retriever = True
+    ignore_retry = True
+    ignore_custom_event = True
+
+
 @dataclass(frozen=True, slots=True)
 class TrialRunner:
     """Brings trials of one workflow to their ends. Safe to share between threads."""
@@ -49,17 +69,40 @@ class TrialRunner:
 
     def run(self, assignment: Assignment) -> Ended:
         """Raises `ExecutionTaken`, `StoreError`, or what keeps it from being begun; a node's error is told."""
-        usage = UsageMetadataCallbackHandler()
-        begun = self._begin(assignment, usage)
-        return _ended(drive(begun), usage) if isinstance(begun, Run) else begun
+        usage = UsedTokens()
+        until = time.monotonic() + RELEASE_SECONDS
+        while (begun := self._begin_unless_taken(assignment, usage, until)) is None:
+            time.sleep(BETWEEN_LOOKS)
+        if not isinstance(begun, Run):
+            return begun
+        try:
+            return _ended(drive(begun), usage)
+        except SystemExit as leaving:  # a node's, which is not to end whoever runs the batch
+            return _left(begun, usage, leaving)
 
     async def arun(self, assignment: Assignment) -> Ended:
         """`run` on the running event loop."""
-        usage = UsageMetadataCallbackHandler()
-        begun = self._begin(assignment, usage)
-        return _ended(await adrive(begun), usage) if isinstance(begun, Run) else begun
+        usage = UsedTokens()
+        until = time.monotonic() + RELEASE_SECONDS
+        while (begun := self._begin_unless_taken(assignment, usage, until)) is None:  # noqa: ASYNC110  # no news comes
+            await asyncio.sleep(BETWEEN_LOOKS)
+        if not isinstance(begun, Run):
+            return begun
+        try:
+            return _ended(await adrive(begun), usage)
+        except SystemExit as leaving:  # as above
+            return _left(begun, usage, leaving)
 
-    def _begin(self, assignment: Assignment, usage: UsageMetadataCallbackHandler) -> Run | Ended:
+    def _begin_unless_taken(self, assignment: Assignment, usage: UsedTokens, until: float) -> Run | Ended | None:
+        """`_begin`; None while somebody else runs it, as a worker does for a moment whose batch was killed."""
+        try:
+            return self._begin(assignment, usage)
+        except ExecutionTaken:
+            if time.monotonic() > until:
+                raise
+            return None
+
+    def _begin(self, assignment: Assignment, usage: UsedTokens) -> Run | Ended:
         """The run of what is left to be done; how it ended, when nothing is."""
         execution = assignment.execution
         request = Request(lambda started: self.find_graph(started.variants), self.origin, _with(self.options, usage))
@@ -67,7 +110,7 @@ class TrialRunner:
         failures = [fact for fact in now.facts if isinstance(fact, ExecutionFailed)]
         match now.state:
             case Failed() if len(failures) >= assignment.attempts:
-                return _told(now, failures[-1])
+                return told(now)
             case Running():
                 run = beginnings.recover(self.platform, execution, request)
                 assert run is not None  # else it would have been told to be taken
@@ -75,7 +118,7 @@ class TrialRunner:
             case Failed() | Cancelled():
                 return beginnings.retry(self.platform, execution, request, "tried again by its batch")
             case Completed() | Paused():
-                return _told(now, now.facts[-1])
+                return told(now)
             case _:
                 return self._start(assignment, request)
 
@@ -122,13 +165,14 @@ class TrialRunner:
             run.recording.journal.note(of_parent[-1])
             run.recording.commit()
         self.platform.saver.end(run.execution, run.recording)
-        return _told(standing(self.platform, run.execution), of_parent[-1])
+        return told(standing(self.platform, run.execution))
 
 
-def _told(now: Standing, last: LifecycleFact) -> Ended:
+def told(now: Standing) -> Ended:
     """How an execution ended, as its record tells; which tokens it used isn't in it."""
     assert isinstance(now.state, Completed | Paused | Failed)
-    failures = sum(isinstance(fact, ExecutionFailed) for fact in now.facts)
+    ends = [fact for fact in now.facts if isinstance(fact, ExecutionCompleted | ExecutionFailed | ExecutionPaused)]
+    last, failures = ends[-1], sum(isinstance(fact, ExecutionFailed) for fact in ends)
     return Ended(
         execution=now.execution,
         status=now.state.status,
@@ -138,7 +182,7 @@ def _told(now: Standing, last: LifecycleFact) -> Ended:
     )
 
 
-def _with(options: Options, usage: UsageMetadataCallbackHandler) -> Options:
+def _with(options: Options, usage: UsedTokens) -> Options:
     """Options whose callbacks count tokens too."""
     config = dict(options.config or {})
     callbacks: Any = config.get("callbacks")
@@ -151,7 +195,25 @@ def _with(options: Options, usage: UsageMetadataCallbackHandler) -> Options:
     return replace(options, config=config)  # type: ignore[arg-type]
 
 
-def _ended(result: RunResult, usage: UsageMetadataCallbackHandler) -> Ended:
+def _left(run: Run, usage: UsedTokens, leaving: SystemExit) -> Ended:
+    """How a trial ended whose node would have the process exit."""
+    return Ended(
+        execution=run.execution,
+        status="failed",
+        duration_us=(time.perf_counter_ns() - run.began_ns) // 1000,
+        error=Trouble(type(leaving).__name__, f"a node would have the process exit with {leaving.code!r}"),
+        usage=_used(usage),
+    )
+
+
+def _used(usage: UsedTokens) -> list[tuple[str, int, int]]:
+    return [
+        (_storable(model), _tokens(used.get("input_tokens")), _tokens(used.get("output_tokens")))
+        for model, used in usage.usage_metadata.items()
+    ]
+
+
+def _ended(result: RunResult, usage: UsedTokens) -> Ended:
     assert result.status != "running"
     error = result.error
     return Ended(
@@ -159,10 +221,7 @@ def _ended(result: RunResult, usage: UsageMetadataCallbackHandler) -> Ended:
         status=result.status,
         duration_us=result.duration // timedelta(microseconds=1),
         error=None if error is None else Trouble(error.type, error.message, error.node),
-        usage=[
-            (_storable(model), _tokens(used.get("input_tokens")), _tokens(used.get("output_tokens")))
-            for model, used in usage.usage_metadata.items()
-        ],
+        usage=_used(usage),
     )
 
 
