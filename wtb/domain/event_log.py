@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeGuard, get_args
 
 from wtb.domain.audit import AuditFact
 from wtb.domain.batch import BatchFact
@@ -16,6 +16,14 @@ OfOthers = WorkflowFact | BatchFact | AuditFact
 
 AnyFact = ExecutionFact | OfOthers
 """Whatever may stand in the log."""
+
+_OTHERS = frozenset(get_args(OfOthers))
+
+
+def is_of_execution(fact: AnyFact) -> TypeGuard[ExecutionFact]:
+    """Whether a fact is an execution's. Asked of every event, so it doesn't try one class after the other."""
+    return type(fact) not in _OTHERS
+
 
 GENESIS = ""
 """The chain digest before a stream's first event."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, assert_never
 import msgspec
 from sqlalchemy import BigInteger, Column, Connection, Index, Integer, MetaData, Row, Select, Table, bindparam, select
 
-from wtb.domain.event_log import OfOthers, Recorded
+from wtb.domain.event_log import Recorded, is_of_execution
 from wtb.domain.execution import (
     BreakpointsSet,
     CancelRequested,
@@ -167,7 +167,7 @@ class Fold:
         for event in events:
             if isinstance(event.fact, ExecutionStarted):
                 rows[event.stream] = _begun(event.fact, event)
-            elif (row := rows.get(event.stream)) is not None and not isinstance(event.fact, OfOthers):
+            elif (row := rows.get(event.stream)) is not None and is_of_execution(event.fact):
                 row["updated_us"] = event.time_us
                 row["version"] = event.version
                 row["position"] = event.position

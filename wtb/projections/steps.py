@@ -32,7 +32,7 @@ from sqlalchemy import (
     select,
 )
 
-from wtb.domain.event_log import OfOthers, Recorded
+from wtb.domain.event_log import Recorded, is_of_execution
 from wtb.domain.execution import (
     BreakpointsSet,
     CancelRequested,
@@ -166,7 +166,7 @@ class Fold:
             self._load(connection, unknown)
         for event in events:
             fact = event.fact
-            if isinstance(fact, OfOthers):
+            if not is_of_execution(fact):
                 continue
             running = self._running[event.stream]
             # The frequent facts first: they are tried in turn.
