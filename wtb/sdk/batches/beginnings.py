@@ -51,6 +51,7 @@ from wtb.sdk.batches.wish import (
 )
 from wtb.sdk.batches.workers.assignment import Assignment, Workers
 from wtb.sdk.batches.workers.choice import Describe, ExecutorName, workers_for
+from wtb.sdk.batches.workers.loop_workers import LoopWorkers
 from wtb.sdk.batches.workers.trial_run import TrialRunner
 from wtb.sdk.platform import Platform, new_batch_id
 
@@ -99,6 +100,8 @@ class BatchRun:
             except asyncio.CancelledError:
                 self.coordinator.interrupt()
                 await working
+                if isinstance(self.workers, LoopWorkers):
+                    await self.workers.settled()
                 raise
         return self.batch
 
