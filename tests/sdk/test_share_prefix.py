@@ -97,6 +97,34 @@ def test_a_case_that_asks_before_the_first_varied_node_waits_in_all(bench: TestB
     assert [result.state["notes"] for result in results] == [["yes", "answer"], ["yes", "short"]]
 
 
+def test_what_was_done_in_a_nested_graph_that_asks_is_shared_too(bench: TestBench) -> None:
+    calls = Calls()
+    sub = chain(b=calls.node("b"), c=calls.node("c"), ask=asks("really?"))
+    graph = chain(a=calls.node("a"), sub=sub, answer=says("answer"))
+    variants = {"answer": ["default", says("short")]}
+    shared = bench.batch(graph, CASES, variants=variants, share_prefix=True)
+    assert calls.counted == {"a": 3, "b": 3, "c": 3}
+    assert {outcome.status for outcome in shared} == {"paused"}
+    for outcome in shared:
+        done = bench.resume(outcome.execution_id, "yes", graph=graph)
+        assert done.state["notes"][-1] == ("answer" if outcome.trial.combination == 0 else "short")
+    assert calls.counted == {"a": 3, "b": 3, "c": 3}
+
+
+def test_what_was_done_in_a_nested_graph_that_fails_is_shared_too(bench: TestBench) -> None:
+    calls = Calls()
+    sub = chain(b=calls.node("b"), broken=broken)
+    graph = chain(a=calls.node("a"), sub=sub, answer=says("answer"))
+    variants = {"answer": ["default", says("short")]}
+    shared = bench.batch(graph, CASES, variants=variants, share_prefix=True)
+    assert calls.counted == {"a": 3, "b": 3}
+    assert {outcome.status for outcome in shared} == {"failed"}
+
+
+def broken(state: Any) -> Any:
+    raise ValueError("no")
+
+
 def routed(calls: Calls) -> Any:
     """A graph that leads past ``answer`` when it isn't asked for."""
     from langgraph.graph import START, StateGraph

@@ -8,8 +8,9 @@ import msgspec
 from wtb.domain.batch import prefix_execution
 from wtb.domain.errors import CheckpointNotFound
 from wtb.domain.execution import ExecutionPaused, Failed, Unknown
-from wtb.domain.identifiers import CheckpointId
+from wtb.domain.identifiers import CheckpointId, ExecutionId
 from wtb.domain.workflow import OWN, WHOLE
+from wtb.projections import steps
 from wtb.sdk.batches.coordinator import Job
 from wtb.sdk.batches.workers.assignment import Ended, Fork
 from wtb.sdk.claims import standing
@@ -66,9 +67,17 @@ def _forks(platform: Platform, ended: Ended, trials: Sequence[Job]) -> list[Job]
 
 
 def _place(platform: Platform, ended: Ended, stops: set[CheckpointId]) -> CheckpointId:
-    """Where all stops are, also in a nested graph; where the outermost graph stands, when they are in several graphs,
-    or when it stopped for another reason.
-    """
-    if len(stops) == 1:
-        return next(iter(stops))
+    """Where all of it stopped, also in a nested graph; where the outermost graph stands, when that was in several."""
+    places = stops or _unfinished(platform, ended.execution)
+    if len(places) == 1:
+        return next(iter(places))
     return find_checkpoint(platform, ended.execution, None).checkpoint
+
+
+def _unfinished(platform: Platform, execution: ExecutionId) -> set[CheckpointId]:
+    """What was read by the nodes that asked or failed, without the graphs around them, which did so too."""
+    with platform.reading() as connection:
+        last = {step.task: step for step in steps.of(connection, execution)}
+    left = [step for step in last.values() if step.status in ("interrupted", "failed")]
+    around = {part.partition(":")[2] for step in left for part in step.namespace.split("|")}
+    return {step.checkpoint for step in left if step.task not in around}
