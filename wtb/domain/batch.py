@@ -5,7 +5,7 @@ besides. The class and field names of the facts are the stored format, as in
 `execution`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, assert_never
 
@@ -80,6 +80,10 @@ class Price(Fact):
     input: float
     output: float
 
+    def of(self, used: "Usage") -> float:
+        """What these tokens cost."""
+        return (used.input_tokens * self.input + used.output_tokens * self.output) / 1_000_000
+
 
 class Usage(Fact):
     """Tokens that a trial used of one model."""
@@ -87,6 +91,22 @@ class Usage(Fact):
     model: str
     input_tokens: int
     output_tokens: int
+
+    @property
+    def tokens(self) -> int:
+        """Those it read and those it wrote."""
+        return self.input_tokens + self.output_tokens
+
+
+def by_model(used: Iterable[Usage]) -> tuple[Usage, ...]:
+    """The same tokens, added up for each model; in order of the models' names."""
+    sums: dict[str, tuple[int, int]] = {}
+    for each in used:
+        read, written = sums.get(each.model, (0, 0))
+        sums[each.model] = (read + each.input_tokens, written + each.output_tokens)
+    return tuple(
+        Usage(model=model, input_tokens=read, output_tokens=written) for model, (read, written) in sorted(sums.items())
+    )
 
 
 class BatchStarted(Fact):

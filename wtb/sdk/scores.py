@@ -219,7 +219,7 @@ def tokens(*, name: str = "tokens") -> Score:
     """Tokens read and written, of all models together, as they tell LangChain; 0 when none did. Less is better."""
 
     def used(case: Case, outcome: Outcome) -> int:
-        return sum(one.input_tokens + one.output_tokens for one in outcome.usage)
+        return sum(one.tokens for one in outcome.usage)
 
     return Score(used, name, higher_is_better=False)
 
@@ -236,10 +236,7 @@ def cost(prices: Mapping[str, Price], *, name: str = "cost") -> Score:
         unknown = [used.model for used in outcome.usage if used.model not in prices]
         if unknown:
             raise LookupError(f"there is no price for model {unknown[0]!r}")
-        return math.fsum(
-            (used.input_tokens * prices[used.model].input + used.output_tokens * prices[used.model].output) / 1e6
-            for used in outcome.usage
-        )
+        return math.fsum(prices[used.model].of(used) for used in outcome.usage)
 
     return Score(spent, name, higher_is_better=False)
 

@@ -63,7 +63,8 @@ def test_trials_run_on_the_cluster_and_one_that_dies_or_hangs_can_be_tried_again
     begun(tmp_path / "hung")
     workers.give_up(hanging, hung)
     assert isinstance(hung.exception(0), WorkerDied)
-    assert {e.id for e in bench.orphans()} == {dying.execution, hanging.execution}
+    assert {e.id for e in bench.orphans()} == {dying.execution}
+    assert bench.execution(hanging.execution).status == "cancelled"
     for again in (dying, hanging):
         assert workers.submit(again).result(60).status == "completed"
         assert completed(bench.events(again.execution)) == ["before", "told"]

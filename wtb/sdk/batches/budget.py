@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from wtb.domain.batch import Budget, Price, Usage
 from wtb.domain.errors import InvalidRequest
 
-MILLION = 1_000_000
-
 
 @dataclass(slots=True)
 class Spending:
@@ -23,12 +21,12 @@ class Spending:
 
     def add(self, used: Iterable[Usage]) -> None:
         for each in used:
-            self.tokens += each.input_tokens + each.output_tokens
+            self.tokens += each.tokens
             price = self.prices.get(each.model)
             if price is None:
                 self.unpriced = self.unpriced or each.model
             else:
-                self.cost += (each.input_tokens * price.input + each.output_tokens * price.output) / MILLION
+                self.cost += price.of(each)
 
     def used_up(self, seconds: float) -> str:
         """What of the budget is used up, for people; empty when nothing is.

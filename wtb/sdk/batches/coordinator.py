@@ -1,7 +1,7 @@
 """Hands a batch's trials out, as many at a time as may be, and notes what comes of them."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from wtb.domain.batch import (
     CaseScored,
     TrialStatus,
     Usage,
+    by_model,
 )
 from wtb.domain.errors import BatchTaken, StoreError, TrialTimedOut, ValueMissing, WorkerDied, WrongStatus, WtbError
 from wtb.domain.execution import Cancelled, Completed, Failure, Paused
@@ -31,7 +32,6 @@ from wtb.sdk.batches.record import Record
 from wtb.sdk.batches.workers.assignment import Assignment, Ended, Trouble, Workers
 from wtb.sdk.batches.workers.trial_run import told
 from wtb.sdk.claims import standing
-from wtb.sdk.control import shut_out
 
 A_MOMENT = 0.05
 """Seconds: a trial that is just about to begin has begun by then."""
@@ -68,7 +68,7 @@ class Tally:
     def finish(self, fact: CaseFinished) -> None:
         self.finished += 1
         self.failed += fact.status in FAILED
-        self.tokens += sum(used.input_tokens + used.output_tokens for used in fact.usage)
+        self.tokens += sum(used.tokens for used in fact.usage)
 
     def score(self, fact: CaseScored) -> None:
         for name, said in fact.scores.items():
@@ -218,7 +218,7 @@ class Coordinator:
 
     def _take(self, job: Job, ended: Ended) -> None:
         """An attempt is over: try again, or note the end."""
-        job.usage = added(job.usage, ended.tokens)
+        job.usage = by_model([*job.usage, *ended.tokens])
         job.attempts = max(job.attempts, ended.attempts)
         self._spending.add(ended.tokens)
         if ended.status in FAILED and job.attempts < job.assignment.attempts:
@@ -281,10 +281,8 @@ class Coordinator:
 
         False when it has just ended, and its future tells how, or is just about to begin.
         """
-        platform, execution = self._ledger.platform, job.assignment.execution
         is_out = self._workers.give_up(job.assignment, future)
-        shut_out(platform, execution, "given up by its batch", self._ledger.journal.origin)
-        state = standing(platform, execution).state
+        state = standing(self._ledger.platform, job.assignment.execution).state
         return not isinstance(state, Completed | Paused) and (is_out or isinstance(state, Cancelled))
 
     def _recorded(self, job: Job) -> Ended | None:
@@ -326,20 +324,3 @@ def _refused(job: Job, status: TrialStatus, error: Exception) -> Ended:
         duration_us=round((monotonic() - job.began) * 1e6),
         error=Trouble(type(error).__name__, str(error)),
     )
-
-
-def added(one: Sequence[Usage], other: Sequence[Usage]) -> tuple[Usage, ...]:
-    """Tokens by model, of both."""
-    sums: dict[str, Usage] = {}
-    for each in (*one, *other):
-        so_far = sums.get(each.model)
-        sums[each.model] = (
-            each
-            if so_far is None
-            else Usage(
-                model=each.model,
-                input_tokens=so_far.input_tokens + each.input_tokens,
-                output_tokens=so_far.output_tokens + each.output_tokens,
-            )
-        )
-    return tuple(sums.values())

@@ -1,29 +1,23 @@
-"""What a batch came to: every trial's outcome, and what the scores add up to. Made from the record alone."""
+"""What a batch came to: every trial's outcome, and what the scores add up to."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from wtb.domain.batch import (
     FAILED,
     BatchStarted,
     BatchStatus,
-    CaseFinished,
-    CaseScored,
     Trial,
-    TrialStatus,
     Usage,
+    by_model,
 )
-from wtb.domain.errors import BatchFailedError, CheckpointNotFound, InvalidRequest, NotFound
-from wtb.domain.execution import Failure
-from wtb.domain.identifiers import BatchId, ExecutionId
-from wtb.sdk.as_of import FindGraph
+from wtb.domain.errors import BatchFailedError, InvalidRequest, NotFound
+from wtb.domain.identifiers import BatchId
 from wtb.sdk.batches.outcome import Outcome
-from wtb.sdk.batches.output import output_of
-from wtb.sdk.batches.record import read_record
 from wtb.sdk.batches.recorded_cases import RecordedCases
 from wtb.sdk.batches.reports.comparison_matrix import Matrix
 from wtb.sdk.batches.statistics.score_statistics import (
@@ -37,9 +31,7 @@ from wtb.sdk.batches.statistics.score_statistics import (
     work,
 )
 from wtb.sdk.batches.statistics.shifts import Shift, shifts
-from wtb.sdk.platform import Platform
 from wtb.sdk.results import RunError
-from wtb.sdk.state import started_of, state_at
 
 if TYPE_CHECKING:
     import pandas
@@ -176,17 +168,11 @@ class BatchResult:
     @cached_property
     def usage(self) -> tuple[Usage, ...]:
         """Tokens by model, of all trials together."""
-        read: dict[str, list[int]] = {}
-        for outcome in self.outcomes:
-            for used in outcome.usage:
-                total = read.setdefault(used.model, [0, 0])
-                total[0] += used.input_tokens
-                total[1] += used.output_tokens
-        return tuple(Usage(model=model, input_tokens=i, output_tokens=o) for model, (i, o) in sorted(read.items()))
+        return by_model(used for outcome in self.outcomes for used in outcome.usage)
 
     @property
     def tokens(self) -> int:
-        return sum(used.input_tokens + used.output_tokens for used in self.usage)
+        return sum(used.tokens for used in self.usage)
 
     @property
     def cost(self) -> float | None:
@@ -198,8 +184,7 @@ class BatchResult:
         prices = self.settings.prices
         if not prices:
             return None
-        priced = [(used, prices[used.model]) for used in usage if used.model in prices]
-        return sum(u.input_tokens * p.input + u.output_tokens * p.output for u, p in priced) / 1_000_000
+        return sum(prices[used.model].of(used) for used in usage if used.model in prices)
 
     @cached_property
     def work(self) -> tuple[Work, ...]:
@@ -340,89 +325,3 @@ class BatchResult:
 def name_of(combination: Mapping[str, str]) -> str:
     """``answer=short, retrieve=default``; ``default`` where nothing is chosen."""
     return ", ".join(f"{node}={variant}" for node, variant in combination.items()) or "default"
-
-
-# --- made from the record -----------------------------------------------------------------------------
-
-
-def batch_result(platform: Platform, batch: BatchId, find_graph: FindGraph) -> BatchResult:
-    """What a batch has come to so far; ``find_graph`` is asked when a state is. Raises `BatchNotFound`."""
-    record = read_record(platform, batch)
-    places = {case.id: place for place, case in enumerate(record.cases)}
-    combinations = record.started.combinations
-    stopped = record.stopped
-    return BatchResult(
-        id=batch,
-        workflow=record.started.workflow,
-        status=record.status,
-        stop_reason=stopped.reason if stopped else None,
-        stop_detail=stopped.detail if stopped else "",
-        actor=record.actor,
-        started_at=record.began,
-        ended_at=record.ended,
-        elapsed=record.elapsed,
-        resumed=record.resumed,
-        settings=record.started,
-        combinations=combinations,
-        cases=RecordedCases(platform, record.cases),
-        outcomes=tuple(
-            _outcome(
-                platform,
-                find_graph,
-                trial,
-                record.finished[trial],
-                record.scored.get(trial),
-                combinations[trial.combination],
-            )
-            for trial in sorted(record.finished, key=lambda each: (places[each.case], *each[1:]))
-        ),
-        preferences=tuple(
-            PreferredPair(each.preference, each.case, each.repeat, each.a, each.b, each.preferred, _error(each.error))
-            for each in record.preferred.values()
-        ),
-    )
-
-
-def _outcome(
-    platform: Platform,
-    find_graph: FindGraph,
-    trial: Trial,
-    ended: CaseFinished,
-    scored: CaseScored | None,
-    variants: Mapping[str, str],
-) -> Outcome:
-    return Outcome(
-        trial=trial,
-        execution_id=ended.execution,
-        status=ended.status,
-        variants=variants,
-        duration=timedelta(microseconds=ended.duration_us),
-        attempts=ended.attempts,
-        error=_error(ended.error),
-        usage=ended.usage,
-        scores=scored.scores if scored else {},
-        score_errors={name: _told(error) for name, error in scored.errors.items()} if scored else {},
-        load=partial(_state, platform, find_graph, ended.execution, ended.status),
-    )
-
-
-def _error(failure: Failure | None) -> RunError | None:
-    return None if failure is None else _told(failure)
-
-
-def _told(failure: Failure) -> RunError:
-    return RunError(failure.type, failure.message, None)
-
-
-def _state(platform: Platform, find_graph: FindGraph, execution: ExecutionId, status: TrialStatus) -> Mapping[str, Any]:
-    """As `output_of` has it where the graph is known; else all of the state as plain data.
-
-    Nothing when the execution never got so far.
-    """
-    try:
-        graph = find_graph(started_of(platform, execution))
-        if graph is not None:
-            return output_of(platform, execution, status, graph)
-        return state_at(platform, execution, None, "", None).channels
-    except CheckpointNotFound:
-        return {}

@@ -23,7 +23,8 @@ from wtb.sdk.batches.matrix import VariedBy, combinations
 from wtb.sdk.batches.outcome import Case
 from wtb.sdk.batches.past_cases import past_cases
 from wtb.sdk.batches.progress import Progress
-from wtb.sdk.batches.result import BatchResult, batch_result
+from wtb.sdk.batches.recorded_result import batch_result
+from wtb.sdk.batches.result import BatchResult
 from wtb.sdk.batches.stopping import stop as stop_batch
 from wtb.sdk.batches.wish import Wish
 from wtb.sdk.batches.workers.bench_spec import BenchSpec

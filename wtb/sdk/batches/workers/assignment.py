@@ -71,9 +71,9 @@ class Workers(Protocol):
         ...
 
     def give_up(self, assignment: Assignment, future: "Future[Ended]") -> bool:
-        """Stop caring for one that takes too long: its process is killed, or its execution cancelled.
+        """Stop caring for one that takes too long: its process is killed where there is one, its execution cancelled.
 
-        Afterwards the execution isn't run by anybody any more, and can be recovered or
+        Afterwards the execution isn't run by anybody any more, and can be
         retried. False when it is just about to begin, and can't be kept from it.
         """
         ...

@@ -12,7 +12,6 @@ from wtb.sdk.batches.workers.bench_spec import BenchSpec
 from wtb.sdk.batches.workers.crossing import run_across
 from wtb.sdk.batches.workers.remote_workers import RemoteWorkers
 from wtb.sdk.batches.workers.trial_run import TrialRunner
-from wtb.sdk.control import shut_out
 
 _T = TypeVar("_T")
 
@@ -37,9 +36,7 @@ class ThreadPoolWorkers:
         return _submitted(lambda: self._executor.submit(self._runner.run, assignment))
 
     def give_up(self, assignment: Assignment, future: "Future[Ended]") -> bool:
-        return future.cancel() or shut_out(
-            self._runner.platform, assignment.execution, "given up by its batch", self._runner.origin
-        )
+        return future.cancel() or self._runner.give_up(assignment)
 
     def close(self) -> None:
         pass
@@ -49,8 +46,7 @@ class ExecutorWorkers(RemoteWorkers):
     """Trials as calls of an executor whose workers may be anywhere; what is given up is cancelled in the store."""
 
     def __init__(self, runner: TrialRunner, spec: BenchSpec, max_concurrency: int, executor: Executor) -> None:
-        super().__init__(runner.platform, max_concurrency)
-        self._runner = runner
+        super().__init__(runner, max_concurrency)
         self._spec = spec.text
         self._executor = executor
 

@@ -6,7 +6,6 @@ from concurrent.futures import Future
 from wtb.sdk.batches.workers.assignment import Assignment, Ended
 from wtb.sdk.batches.workers.loop_thread import LoopThread
 from wtb.sdk.batches.workers.trial_run import TrialRunner
-from wtb.sdk.control import shut_out
 
 SECONDS_TO_SETTLE = 5.0
 
@@ -45,7 +44,7 @@ class LoopWorkers:
 
     def give_up(self, assignment: Assignment, future: "Future[Ended]") -> bool:
         """Cancel the task. Its execution has ended before, so that it doesn't matter how the task takes it."""
-        shut_out(self._runner.platform, assignment.execution, "given up by its batch", self._runner.origin)
+        self._runner.give_up(assignment)
         future.cancel()
         return True
 

@@ -31,7 +31,7 @@ class ProcessWorkers(RemoteWorkers):
     """
 
     def __init__(self, runner: TrialRunner, spec: BenchSpec, max_concurrency: int) -> None:
-        super().__init__(runner.platform, max_concurrency)
+        super().__init__(runner, max_concurrency)
         self._spec = spec.text
         self._idle = [WorkerProcess(self._spec) for _ in range(max_concurrency)]
         self._lock = threading.Lock()

@@ -25,7 +25,7 @@ class RayWorkers(RemoteWorkers):
 
     def __init__(self, runner: TrialRunner, spec: BenchSpec, max_concurrency: int) -> None:
         """Raises `ExtraMissing`, or `InvalidRequest` for a store in a file when the cluster has several machines."""
-        super().__init__(runner.platform, max_concurrency)
+        super().__init__(runner, max_concurrency)
         self._ray = _ray()
         self._is_own = _connect(self._ray, max_concurrency)
         check_store(spec, sum(node["Alive"] for node in self._ray.nodes()))

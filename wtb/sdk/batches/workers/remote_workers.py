@@ -12,8 +12,8 @@ from wtb.domain.execution import Running
 from wtb.domain.identifiers import ExecutionId
 from wtb.sdk.batches.workers.assignment import Assignment, Ended
 from wtb.sdk.batches.workers.crossing import ended_of
+from wtb.sdk.batches.workers.trial_run import TrialRunner
 from wtb.sdk.claims import is_run, standing
-from wtb.sdk.platform import Platform
 
 RELEASE_SECONDS = 10.0
 """How long a system or a database may take to notice that a process is dead."""
@@ -34,8 +34,8 @@ class Errand(Protocol):
 class RemoteWorkers(ABC):
     """Send assignments away as text, and wait for the replies in threads."""
 
-    def __init__(self, platform: Platform, max_concurrency: int) -> None:
-        self._platform = platform
+    def __init__(self, runner: TrialRunner, max_concurrency: int) -> None:
+        self._runner = runner
         self._threads = ThreadPoolExecutor(max_concurrency, "wtb-trial")
         self._under_way: dict[Future[Ended], Errand] = {}
 
@@ -62,6 +62,7 @@ class RemoteWorkers(ABC):
         if errand is not None:
             errand.stop()
             wait([future])
+        self._runner.give_up(assignment)
         return True
 
     def close(self) -> None:
@@ -73,7 +74,7 @@ class RemoteWorkers(ABC):
         """Wait until the store knows that nobody runs an execution: a dead process's lock takes a moment to go."""
         end = time.monotonic() + RELEASE_SECONDS
         while time.monotonic() < end:
-            state = standing(self._platform, execution).state
-            if not isinstance(state, Running) or not is_run(self._platform, execution, state.worker):
+            state = standing(self._runner.platform, execution).state
+            if not isinstance(state, Running) or not is_run(self._runner.platform, execution, state.worker):
                 return
             time.sleep(0.005)

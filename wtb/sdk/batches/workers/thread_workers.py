@@ -5,7 +5,6 @@ from concurrent.futures import Future
 
 from wtb.sdk.batches.workers.assignment import Assignment, Ended
 from wtb.sdk.batches.workers.trial_run import TrialRunner
-from wtb.sdk.control import shut_out
 
 
 class ThreadWorkers:
@@ -32,7 +31,7 @@ class ThreadWorkers:
 
     def give_up(self, assignment: Assignment, future: "Future[Ended]") -> bool:
         """Shut the thread out of its execution: when it wakes it finds that it may write no more."""
-        return shut_out(self._runner.platform, assignment.execution, "given up by its batch", self._runner.origin)
+        return self._runner.give_up(assignment)
 
     def close(self) -> None:
         """Threads end by themselves."""

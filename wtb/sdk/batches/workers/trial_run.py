@@ -27,6 +27,7 @@ from wtb.infra.langgraph.graphs import RunnableGraph
 from wtb.sdk import beginnings, time_travel
 from wtb.sdk.batches.workers.assignment import Assignment, Ended, Trouble
 from wtb.sdk.claims import Request, Standing, giving_up, standing
+from wtb.sdk.control import shut_out
 from wtb.sdk.platform import Platform
 from wtb.sdk.results import RunResult
 from wtb.sdk.running import Options, Run, adrive, drive
@@ -79,6 +80,10 @@ class TrialRunner:
             return _ended(drive(begun), usage)
         except SystemExit as leaving:  # a node's, which is not to end whoever runs the batch
             return _left(begun, usage, leaving)
+
+    def give_up(self, assignment: Assignment) -> bool:
+        """End a trial that this process runs or that nobody does any more, and shut out who ran it; see `shut_out`."""
+        return shut_out(self.platform, assignment.execution, "given up by its batch", self.origin)
 
     async def arun(self, assignment: Assignment) -> Ended:
         """`run` on the running event loop."""
